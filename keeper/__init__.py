@@ -1,0 +1,1 @@
+"""keeper: watches lending markets, sizes partial liquidations, sends them."""

@@ -1,0 +1,1 @@
+"""Everything that speaks JSON-RPC, and the only holder of a key."""

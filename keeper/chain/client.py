@@ -1,0 +1,246 @@
+"""The `Chain` port over JSON-RPC."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Self
+
+import aiohttp
+
+from keeper.chain import decode
+from keeper.chain.blocks import PinnedBlocks
+from keeper.chain.heads import HeadFollower
+from keeper.chain.pace import BlockPace
+from keeper.chain.reads import BatchReader
+from keeper.chain.replies import BatchRefused, is_range_refusal
+from keeper.chain.rpc import RpcClient
+from keeper.chain.simulate import Simulator
+from keeper.chain.subscription import HeadSubscription
+from keeper.domain.chain import (
+    AccountOverride,
+    Call,
+    CallResult,
+    Head,
+    Log,
+    Receipt,
+    SimulatedCall,
+    SimulatedOutcome,
+)
+from keeper.domain.errors import HistoryMissing, RangeRefused, RpcError, Transient
+from keeper.domain.units import Address
+
+_DEFAULT_TIP_WEI = 10**9
+_TIP_BLOCKS = 20
+
+
+class RpcChain:
+    """One chain behind one or more JSON-RPC endpoints. Made by `connect`; `close` it, or use `async with`."""
+
+    def __init__(
+        self,
+        rpc: RpcClient,
+        session: aiohttp.ClientSession,
+        *,
+        chain_id: int,
+        ws_url: str | None = None,
+        requests_per_second: float | None = None,
+    ) -> None:
+        self._rpc = rpc
+        self._session = session
+        self._chain_id = chain_id
+        self._ws_url = ws_url
+        self._requests_per_second = requests_per_second
+        self._blocks = PinnedBlocks(rpc)
+        self._reader = BatchReader(rpc, self._blocks)
+        self._simulator = Simulator(rpc, self._blocks)
+        self._takes_batches = True
+        self._followers: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"RpcChain({self._chain_id}, {', '.join(endpoint.label for endpoint in self._rpc.endpoints)})"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End what follows heads and let the connections go."""
+        for task in list(self._followers):
+            await _end(task)
+        await self._session.close()
+
+    async def chain_id(self) -> int:
+        """Return the chain id the node answers now."""
+        return await self._rpc.request("eth_chainId", (), decode.quantity)
+
+    async def head(self) -> Head:
+        """Return the newest block's header."""
+        return await self._rpc.request("eth_getBlockByNumber", ("latest", False), decode.head)
+
+    async def block(self, number: int) -> Head:
+        """Return the header at `number`. Raises HistoryMissing."""
+        found = await self._blocks.fetch(number)
+        if found is None:
+            raise HistoryMissing(f"the node does not have block {number}")
+        return found
+
+    async def pending_timestamp_s(self) -> int | None:
+        """Return the time the node would give the next block, None where it does not say."""
+
+        def parse(value: Any) -> int | None:
+            pending = value.get("timestamp") if isinstance(value, dict) else None
+            return None if pending is None else decode.quantity(pending, bits=40)
+
+        try:
+            return await self._rpc.request("eth_getBlockByNumber", ("pending", False), parse)
+        except RpcError:
+            return None
+
+    async def heads(self) -> AsyncGenerator[Head, None]:
+        """Yield new heads, newest wins. The one known at the start comes first.
+
+        Endpoint trouble is waited out; raises ConfigError when ws_url belongs to another chain.
+        """
+        follower = self._follower()
+        task = asyncio.create_task(follower.run(), name="follow-heads")
+        self._followers.add(task)
+        try:
+            while True:
+                yield await _first_of(follower, task)
+        finally:
+            self._followers.discard(task)
+            await _end(task)
+
+    def _follower(self) -> HeadFollower:
+        first = self._rpc.endpoints[0]
+        subscription = None
+        if self._ws_url:
+            subscription = HeadSubscription(self._ws_url, self._session, first.throttle, chain_id=self._chain_id)
+        return HeadFollower(
+            self.head,
+            BlockPace(self._requests_per_second),
+            subscription=subscription,
+            lower_heads_needed=1 if len(self._rpc.endpoints) == 1 else 3,
+        )
+
+    async def code(self, address: Address) -> bytes:
+        """Return the code at `address` at the newest block, empty when there is none."""
+        return await self._rpc.request("eth_getCode", (address, "latest"), decode.data)
+
+    async def balance_wei(self, address: Address) -> int:
+        """Return the native balance of `address` at the newest block."""
+        return await self._rpc.request("eth_getBalance", (address, "latest"), decode.quantity)
+
+    async def nonce(self, address: Address) -> int:
+        """Return the number of mined transactions of `address` at the newest block."""
+        return await self._rpc.request("eth_getTransactionCount", (address, "latest"), decode.quantity)
+
+    async def logs(self, *, addresses: Sequence[Address], topics: Sequence[bytes], first: int, last: int) -> list[Log]:
+        """Return logs of `addresses` whose topic 0 is one of `topics` (any, when empty), in order.
+
+        Raises RangeRefused when the provider wants a smaller range or result, and Transient while
+        the node does not have block `last`: it would leave out what it has not seen, silently.
+        """
+        query: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last), "address": list(addresses)}
+        if topics:
+            query["topics"] = [["0x" + topic.hex() for topic in topics]]
+        try:
+            return await self._logs_of_known_blocks(query, first, last)
+        except RpcError as error:
+            if is_range_refusal(error):
+                raise RangeRefused(error.code, error.message) from None
+            raise
+
+    async def _logs_of_known_blocks(self, query: dict[str, Any], first: int, last: int) -> list[Log]:
+        requests = [("eth_getBlockByNumber", (hex(last), False)), ("eth_getLogs", (query,))]
+        parse = decode.logs_of_known_blocks(first, last)
+        if self._takes_batches and self._rpc.largest_batch >= len(requests):
+            try:
+                return await self._rpc.batch(requests, parse)
+            except BatchRefused:
+                self._takes_batches = False
+        last_block = await self._rpc.request(*requests[0], decode.head_or_none)
+        if last_block is None:
+            raise Transient(f"the node does not have block {last} yet")
+        return await self._rpc.request(*requests[1], decode.logs_between(first, last))
+
+    async def read(self, calls: Sequence[Call], at: Head) -> list[CallResult]:
+        """Execute `calls` as views at the block with hash `at.hash`, in few requests, in order.
+
+        Raises Stale when that block is no longer on the chain, HistoryMissing when its state is gone.
+        """
+        return await self._reader.read(calls, at)
+
+    async def simulate(
+        self,
+        calls: Sequence[SimulatedCall],
+        *,
+        at: Head,
+        timestamp_s: int | None = None,
+        overrides: Mapping[Address, AccountOverride] | None = None,
+    ) -> list[SimulatedOutcome]:
+        """Execute `calls` one after another in a block on top of `at` (eth_simulateV1)."""
+        if not calls:
+            return []
+        return await self._simulator.simulate(calls, at=at, timestamp_s=timestamp_s, overrides=overrides or {})
+
+    async def suggested_tip_wei(self) -> int:
+        """Return the tip per gas the node suggests, else the median of recent blocks, else 1 gwei."""
+        try:
+            return await self._rpc.request("eth_maxPriorityFeePerGas", (), _fee)
+        except RpcError:
+            pass
+        try:
+            return await self._rpc.request("eth_feeHistory", (hex(_TIP_BLOCKS), "latest", [50]), _median_tip)
+        except RpcError:
+            return _DEFAULT_TIP_WEI
+
+    async def send_raw(self, raw: bytes) -> str:
+        """Broadcast signed bytes; return the hash the node answers. Raises RpcError, Transient.
+
+        RateLimited and NotSent mean that it certainly did not leave; after any other Transient it
+        may have. Never repeated on its own after such an attempt.
+        """
+        params = ("0x" + raw.hex(),)
+        return await self._rpc.request("eth_sendRawTransaction", params, decode.hash_text, urgent=True, retry=False)
+
+    async def receipt(self, transaction_hash: str) -> Receipt | None:
+        """Return the receipt, None while the transaction is not mined."""
+        return await self._rpc.request(
+            "eth_getTransactionReceipt", (transaction_hash,), decode.receipt_of(transaction_hash)
+        )
+
+
+async def _first_of(follower: HeadFollower, task: asyncio.Task[None]) -> Head:
+    """Return the next head, or raise what ended the follower."""
+    news = asyncio.ensure_future(follower.newest())
+    try:
+        await asyncio.wait((news, task), return_when=asyncio.FIRST_COMPLETED)
+        if news.done():
+            return news.result()
+        task.result()
+        raise HistoryMissing("the chain was closed while its heads were followed")
+    finally:
+        if not news.done():
+            await _end(news)
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+def _fee(value: Any) -> int:
+    return decode.quantity(value, bits=128)
+
+
+def _median_tip(value: Any) -> int:
+    rewards = value.get("reward") if isinstance(value, dict) else None
+    tips = sorted(_fee(row[0]) for row in decode.items(rewards) if isinstance(row, list) and row)
+    paid = [tip for tip in tips if tip]
+    return paid[len(paid) // 2] if paid else _DEFAULT_TIP_WEI

@@ -1,0 +1,309 @@
+"""The loop: every head is watched, estimated and acted upon, one plan after another.
+
+Plans already on their way are laid over each new snapshot, so that the next one is sized on the
+pools and positions as they will be. What is mined is dropped from the overlay once the snapshot
+contains its block. In a dry run nothing is ever mined: a plan stays in the overlay until the
+position it was for really changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+
+from keeper.domain.attempts import Attempt, LedgerEntry
+from keeper.domain.chain import Head
+from keeper.domain.clock import SystemClock
+from keeper.domain.errors import Failed, HistoryMissing, RpcError, Stale, Transient
+from keeper.domain.lending import Refused
+from keeper.domain.plans import Plan, Rejected, SimulatedPlan
+from keeper.domain.units import Address
+from keeper.estimate.planner import Planner
+from keeper.estimate.reprice import reprice
+from keeper.estimate.service import Estimator
+from keeper.observe import events
+from keeper.ports import Chain, MarketView, Sender, VenueView
+from keeper.watch.snapshot import Snapshot
+from keeper.watch.watcher import Watcher
+
+_POLL_S = 0.1
+_RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
+_LAST_LOOKS = 5
+_PLANS_KEPT = 256
+"""Plans remembered for their profit at the including block's time; each holds the state it was sized on."""
+
+_FATAL_REFUSALS = frozenset({"no_gas_funds"})
+
+
+MakeEstimator = Callable[[Snapshot], Awaitable[tuple[Planner, Estimator]]]
+"""Makes the planner and its simulator for one snapshot."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pending:
+    """A submitted plan, the state it was sized on, and the block that included it."""
+
+    simulated: SimulatedPlan
+    intent: str
+    market: MarketView
+    venues: VenueView
+    deadline_s: float
+    block: int | None = None
+
+
+class Daemon:
+    """Drives one chain, from one task."""
+
+    def __init__(
+        self,
+        *,
+        chain: Chain,
+        watcher: Watcher,
+        sender: Sender,
+        make_estimator: MakeEstimator,
+        live: bool,
+        patience_s: float,
+        stop: asyncio.Event,
+    ) -> None:
+        """Make a daemon that ends when `stop` is set; `once` waits `patience_s` for each inclusion."""
+        self._chain = chain
+        self._watcher = watcher
+        self._sender = sender
+        self._make_estimator = make_estimator
+        self._live = live
+        self._patience_s = patience_s
+        self._clock = SystemClock()
+        self._pending: list[_Pending] = []
+        self._planned: dict[str, _Pending] = {}
+        self._reasons: dict[tuple[str, Address | None], str] = {}
+        self._faults: dict[tuple[str, Address], str] = {}
+        self._taken_over_until_s = 0.0
+        self._stop = stop
+        self.entries: list[LedgerEntry] = []
+        self.attempts: list[Attempt] = []
+        self.head: Head | None = None
+
+    def expected_raw(self, intent: str, block_time_s: int) -> int | None:
+        """Return what a plan of this run earns in a block of that time, None when it is not known."""
+        planned = self._planned.get(intent)
+        if planned is None:
+            return None
+        return reprice(planned.simulated.plan, planned.market, planned.venues, block_time_s)
+
+    async def once(self) -> None:
+        """Do everything that pays now, and wait for inclusion within the patience of each plan.
+
+        Raises what made the last of several tries fail.
+        """
+        self._taken_over_until_s = self._clock.monotonic_s() + self._patience_s
+        while not self._stop.is_set():
+            head = await self._chain.head()
+            await self._step_patiently(head, iter(_RETRY_PAUSES_S))
+            if self._stop.is_set() or not await self._await_inclusion():
+                break
+        await self._wind_up()
+
+    async def forever(self) -> None:
+        """Take up every head, the newest first, until stopped. Trouble with the node is waited out."""
+        async with aclosing(_until(self._chain.heads(), self._stop)) as heads:
+            async for head in heads:
+                if self.head is not None and head.hash == self.head.hash:
+                    continue  # the last step took it up by itself
+                await self._step_patiently(head, chain(_RETRY_PAUSES_S, repeat(_RETRY_PAUSES_S[-1])))
+        await self._wind_up()
+
+    async def _step_patiently(self, head: Head, pauses_s: Iterator[float]) -> None:
+        """Work on `head`, and on a newer one instead when it turns out stale or unreadable."""
+        while True:
+            try:
+                await self._step(head)
+            except (Stale, Transient, RpcError, HistoryMissing) as error:
+                events.step_failed(block=head.number, error=str(error))
+                pause_s = next(pauses_s, None)
+                if pause_s is None:
+                    raise
+            else:
+                return
+            if await self._stopped_within(pause_s):
+                return
+            head = await self._newest(head)
+
+    async def _wind_up(self) -> None:
+        """Once stopped, book what is mined in the next moment; the journal holds the rest."""
+        for _ in range(_LAST_LOOKS if self._stop.is_set() else 0):
+            if not self._sender.in_flight():
+                return
+            try:
+                await self._settle(await self._chain.head())
+            except (Stale, Transient, RpcError, HistoryMissing) as error:
+                events.step_failed(block=self.head.number if self.head else 0, error=str(error))
+                return
+            await asyncio.sleep(_POLL_S)
+
+    async def _newest(self, head: Head) -> Head:
+        try:
+            return await self._chain.head()
+        except (Transient, RpcError):
+            return head
+
+    async def _step(self, head: Head) -> None:
+        """Settle, look, and send until nothing pays on the newest head."""
+        newest: Head | None = head
+        while newest is not None and not self._stop.is_set():
+            await self._settle(newest)
+            snapshot = await self._watcher.advance(newest)
+            events.head_seen(newest)
+            self.head = newest
+            self._forget_included(snapshot)
+            newest = await self._send_what_pays(snapshot)
+        if not self._live:
+            await self._settle(head)  # a dry run books at once, and no later head may come to collect it
+
+    async def _settle(self, head: Head) -> None:
+        for entry in await self._sender.settle(head):
+            self.entries.append(entry)
+            for pending in self._pending:
+                if pending.intent == entry.intent:
+                    pending.block = entry.block
+
+    def _forget_included(self, snapshot: Snapshot) -> None:
+        """Drop what `snapshot` contains already, and what can no longer happen."""
+        if self._live:
+            waiting = {attempt.intent for attempt in self._sender.in_flight()}
+            self._pending = [
+                each
+                for each in self._pending
+                if each.intent in waiting or (each.block is not None and each.block > snapshot.head.number)
+            ]
+            return
+        first: dict[tuple[str, Address], Plan] = {}  # a second plan for an account rests on what the first leaves
+        for each in self._pending:
+            first.setdefault(_key(each.simulated.plan), each.simulated.plan)
+        gone = {key for key, plan in first.items() if snapshot.markets[plan.market].epoch(plan.account) != plan.epoch}
+        self._pending = [each for each in self._pending if _key(each.simulated.plan) not in gone]
+
+    async def _send_what_pays(self, snapshot: Snapshot) -> Head | None:
+        """Send plans for `snapshot` until none pays (None) or a newer head is there (that head)."""
+        planner, estimator = await self._make_estimator(snapshot)
+        for each in self._pending:
+            _lay_over(planner, each.simulated.plan, snapshot.inclusion_s)
+        self._report_feeds(snapshot)
+        while not self._stop.is_set():
+            best = await estimator.best([each.simulated.calldata for each in self._pending])
+            if best is None:
+                self._report_rejections(planner.rejections())
+                return None
+            if self._live and self._is_busy(best.plan):
+                planner.reject(best.plan, _in_flight(best.plan))
+                continue
+            await self._submit(planner, best)
+            if self._live:
+                newest = await self._chain.head()
+                if newest.hash != snapshot.head.hash:
+                    return newest
+        return None
+
+    def _is_busy(self, plan: Plan) -> bool:
+        return any(_key(each.simulated.plan) == _key(plan) for each in self._pending)
+
+    async def _submit(self, planner: Planner, best: SimulatedPlan) -> None:
+        plan = best.plan
+        events.plan_made(plan)
+        pending = _Pending(
+            simulated=best,
+            intent="",
+            market=planner.markets[plan.market],
+            venues=planner.venues,
+            deadline_s=self._clock.monotonic_s() + self._patience_s,
+        )
+        answer = await self._sender.submit(best)
+        if isinstance(answer, str):
+            if answer in _FATAL_REFUSALS and not self._sender.in_flight():
+                raise Failed(f"{answer}: the signer cannot pay for gas; send it native currency")
+            planner.reject(plan, Rejected(market=plan.market, account=plan.account, reason=answer, detail="not sent"))
+            return
+        pending.intent = answer.intent
+        self._pending = [each for each in self._pending if each.intent != answer.intent] + [pending]
+        self._planned[answer.intent] = pending
+        if len(self._planned) > _PLANS_KEPT:
+            del self._planned[next(iter(self._planned))]
+        self.attempts.append(answer)
+        planner.accept(plan)
+
+    async def _await_inclusion(self) -> bool:
+        """Wait for a new head while something is in flight; return whether to look again."""
+        while self._sender.in_flight() and not await self._stopped_within(_POLL_S):
+            head = await self._newest(self.head) if self.head else await self._chain.head()
+            if self.head is None or head.hash != self.head.hash:
+                return True
+            now_s = self._clock.monotonic_s()
+            if now_s >= self._taken_over_until_s and all(each.deadline_s <= now_s for each in self._pending):
+                return False
+        return False
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _report_rejections(self, rejections: Sequence[Rejected]) -> None:
+        """Say why nothing is done about an account, once for each reason."""
+        reasons = {(each.market, each.account): each.reason for each in rejections}
+        for each in rejections:
+            if self._reasons.get((each.market, each.account)) != each.reason:
+                events.plan_rejected(each)
+        self._reasons = reasons
+
+    def _report_feeds(self, snapshot: Snapshot) -> None:
+        faults: dict[tuple[str, Address], str] = {}
+        for market, statuses in snapshot.feeds.items():
+            for token, status in statuses.items():
+                if status.reason is not None:
+                    faults[market, token] = status.reason
+                    if self._faults.get((market, token)) != status.reason:
+                        events.feed_unusable(market, status)
+        self._faults = faults
+
+
+def _key(plan: Plan) -> tuple[str, Address]:
+    return plan.market, plan.account
+
+
+def _lay_over(planner: Planner, plan: Plan, at_s: int) -> None:
+    """Let `planner` see the state after a plan on its way, requoted on the pools of today."""
+    outcome = planner.markets[plan.market].outcome(plan.call, at_s)
+    if isinstance(outcome, Refused):
+        return
+    quotes = planner.venues.quote(tuple(quote.hop for quote in plan.route), outcome.received_raw)
+    if quotes is not None:
+        planner.accept(replace(plan, route=quotes, inclusion_s=at_s))
+
+
+def _in_flight(plan: Plan) -> Rejected:
+    return Rejected(
+        market=plan.market, account=plan.account, reason="in_flight", detail="a liquidation of it is on its way"
+    )
+
+
+async def _until(heads: AsyncIterator[Head], stop: asyncio.Event) -> AsyncGenerator[Head, None]:
+    """Yield from `heads` until `stop` is set, without waiting for another head then."""
+    stopped = asyncio.ensure_future(stop.wait())
+    try:
+        while not stop.is_set():
+            coming = asyncio.ensure_future(anext(heads))
+            await asyncio.wait((coming, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                coming.cancel()
+                await asyncio.wait((coming,))
+                return
+            yield coming.result()
+    finally:
+        stopped.cancel()
+        close = getattr(heads, "aclose", None)
+        if close is not None:
+            await close()

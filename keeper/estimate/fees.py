@@ -1,0 +1,50 @@
+"""What the next block asks for a unit of gas, and what to offer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from keeper.domain.chain import Head
+from keeper.domain.fixed_point import mul_div_down, mul_div_up
+from keeper.domain.plans import Fees
+
+_ELASTICITY: Final = 2
+_CHANGE_DENOMINATOR: Final = 8
+_BASE_FEE_ROOM: Final = 2  # survives five full blocks in a row, each of which adds an eighth
+
+
+def next_base_fee_wei(head: Head) -> int:
+    """Return the base fee of the block after `head` by the rule of EIP-1559."""
+    target = mul_div_down(head.gas_limit, 1, _ELASTICITY)
+    if target in (0, head.gas_used):
+        return head.base_fee_wei
+    if head.gas_used > target:
+        step = mul_div_down(mul_div_down(head.base_fee_wei, head.gas_used - target, target), 1, _CHANGE_DENOMINATOR)
+        return head.base_fee_wei + max(step, 1)
+    step = mul_div_down(mul_div_down(head.base_fee_wei, target - head.gas_used, target), 1, _CHANGE_DENOMINATOR)
+    return head.base_fee_wei - step
+
+
+def decide_fees(head: Head, *, suggested_tip_wei: int, max_gas_price_wei: int | None) -> Fees | None:
+    """Return what to offer in the next block; None when its base fee alone exceeds the bound.
+
+    The cap leaves room for the base fee to double; the tip is the suggestion, cut to what fits
+    under the bound. `expected_wei` is what a unit of gas will cost if the next block is met.
+    """
+    base_fee = next_base_fee_wei(head)
+    cap = base_fee * _BASE_FEE_ROOM + suggested_tip_wei
+    if max_gas_price_wei is not None:
+        if base_fee > max_gas_price_wei:
+            return None
+        cap = min(cap, max_gas_price_wei)
+    tip = min(suggested_tip_wei, cap - base_fee)
+    return Fees(fee_cap_wei=cap, tip_wei=tip, expected_wei=base_fee + tip)
+
+
+def gas_limit_for(gas_units: int) -> int:
+    """Return the gas to offer for a transaction that used `gas_units` in simulation.
+
+    What was used is net of refunds, which may be a fifth of what was needed on the way; each
+    call keeps back one part in 64; and state touched by others first can cost a little more.
+    """
+    return mul_div_up(gas_units, 3, 2) + 50_000

@@ -1,0 +1,69 @@
+"""Planning and simulation together: what the commands ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from keeper.domain.plans import Fees, Plan, Rejected, SimulatedPlan
+from keeper.estimate.planner import Key, Planner
+from keeper.estimate.reasons import reject
+from keeper.estimate.simulate import Simulation, Simulator
+
+OnDifference = Callable[[Plan, int], None]
+"""Told of a plan whose simulated profit differs from the computed one, and by how much."""
+
+
+def ignore_difference(_plan: Plan, _difference_raw: int) -> None:
+    """Do nothing about a difference; for callers that look at the figures themselves."""
+
+
+class Estimator:
+    """A planner whose plans have all been simulated. One per snapshot."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        simulator: Simulator,
+        fees: Fees | None,
+        on_difference: OnDifference = ignore_difference,
+    ) -> None:
+        self._planner = planner
+        self._simulator = simulator
+        self._fees = fees
+        self._on_difference = on_difference
+
+    async def each(self, keys: Iterable[Key]) -> tuple[list[SimulatedPlan], list[Rejected]]:
+        """Return the best plan or the rejection of each (market, account), each as if it were alone."""
+        plans: list[SimulatedPlan] = []
+        rejected: list[Rejected] = []
+        for key in keys:
+            assessed = self._planner.assess(*key)
+            result = assessed if isinstance(assessed, Rejected) else await self._simulated(assessed.plan, ())
+            if isinstance(result, Rejected):
+                rejected.append(result)
+            else:
+                plans.append(result)
+        return plans, rejected
+
+    async def best(self, earlier: Sequence[bytes] = ()) -> SimulatedPlan | None:
+        """Return the next plan to send, None when nothing more pays.
+
+        `earlier` is the calldata of runs on their way. The caller calls `planner.accept` once the
+        plan is sent, or `planner.reject` when it will not be; until then the same plan is best.
+        """
+        while (plan := self._planner.next_plan()) is not None:
+            result = await self._simulated(plan, earlier)
+            if not isinstance(result, Rejected):
+                return result
+            self._planner.reject(plan, result)
+        return None
+
+    async def _simulated(self, plan: Plan, earlier: Sequence[bytes]) -> SimulatedPlan | Rejected:
+        gas = self._planner.gas_price(plan.market)
+        if gas is None or self._fees is None:
+            return reject(plan.market, plan.account, "no_native_price", "gas cannot be valued")
+        market = self._planner.markets[plan.market]
+        simulation: Simulation = await self._simulator.run(plan, market, gas=gas, fees=self._fees, earlier=earlier)
+        if simulation.difference_raw:
+            self._on_difference(plan, simulation.difference_raw)
+        return simulation.result

@@ -1,0 +1,137 @@
+"""The whole thing in half a minute: a market falls, the daemon liquidates, four policies are compared."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from keeper.domain.attempts import LedgerEntry
+from keeper.domain.errors import Failed
+from keeper.domain.units import MAX_UINT256, WAD
+from keeper.lab.fall import POLICIES, Fall, Step, run_fall
+from keeper.store.ledger import entry_json
+
+_SHOWN_POLICY = "tiered"
+_WIDTH = 150
+
+
+async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
+    """Let the same market fall under each policy; show the liquidations of one, then all side by side.
+
+    Raises Failed when a liquidation earned something else than expected.
+    """
+    console = Console(quiet=quiet, width=_WIDTH if not Console().is_terminal else None)
+    console.print(
+        "[bold]A lending market on a local chain: 12 borrowers, five tokens, a swap exchange.[/bold]\n"
+        f"`keeper run --live` watches it. Volatile prices now fall in steps (close factor: {_SHOWN_POLICY})."
+    )
+
+    def show(fall: Fall, step: Step) -> None:
+        if fall.policy == _SHOWN_POLICY:
+            console.print(_step_line(step))
+            if step.entries:
+                console.print(_step_table(fall, step))
+
+    with tempfile.TemporaryDirectory(prefix="keeper-demo-") as folder:
+        runs = (run_fall(Path(folder) / policy, policy, seed=seed, on_step=show) for policy in POLICIES)
+        falls = await asyncio.gather(*runs)
+    shown = next(fall for fall in falls if fall.policy == _SHOWN_POLICY)
+    _check(falls)
+    console.print(_treasury_line(shown))
+    console.print("\nThe same fall under each close-factor policy:")
+    console.print(_policy_table(falls))
+    return {"seed": seed, "policies": [_fall_json(fall) for fall in falls]}
+
+
+def _check(falls: Sequence[Fall]) -> None:
+    for fall in falls:
+        realised: dict[str, int] = {}
+        for entry in fall.entries:
+            if entry.status != "success" or entry.expected_raw != entry.realised_raw:
+                raise Failed(f"{entry.transaction} ended as {entry.status}: {entry.realised_raw} of {entry.expected_raw}")
+            symbol = fall.asset(str(entry.profit_token)).symbol
+            realised[symbol] = realised.get(symbol, 0) + entry.realised_raw
+        if realised != {symbol: raw for symbol, raw in fall.treasury_raw.items() if raw}:
+            raise Failed(f"the treasury gained {fall.treasury_raw}, the ledger says {realised}")
+
+
+def _step_line(step: Step) -> str:
+    prices = ", ".join(f"{symbol} {price:,.2f}" for symbol, price in step.prices_usd.items())
+    return (
+        f"\n[bold]{step.percent} %[/bold] {prices}: {step.unhealthy} accounts below health 1,"
+        f" {len(step.entries)} liquidations"
+    )
+
+
+def _step_table(fall: Fall, step: Step) -> Table:
+    table = Table()
+    for name in ("account", "health", "repaid", "of debt", "seized", "route", "gas", "expected", "realised"):
+        table.add_column(name, no_wrap=True, justify="left" if name in {"account", "route"} else "right")
+    for entry in step.entries:
+        table.add_row(*_row(fall, entry))
+    return table
+
+
+def _row(fall: Fall, entry: LedgerEntry) -> list[str]:
+    detail: dict[str, Any] = entry.detail
+    debt, collateral = fall.asset(detail["debt"]), fall.asset(detail["collateral"])
+    hops = [fall.asset(hop["token_out"]).symbol for hop in detail["route"]]
+    return [
+        f"{str(entry.account)[:8]}…",
+        f"{_health(detail['health_before_wad'])} → {_health(detail['health_after_wad'])}",
+        f"{fall.whole(debt, int(detail['repay_raw'])):,.2f} {debt.symbol}",
+        "partial" if int(detail["health_after_wad"]) != MAX_UINT256 else "all",
+        f"{fall.whole(collateral, int(detail['seize_raw'])):,.4f} {collateral.symbol}",
+        " → ".join([collateral.symbol, *hops]) if hops else "none needed",
+        f"{int(detail['gas_used']):,}",
+        f"{fall.whole(debt, entry.expected_raw):,.6f}",
+        f"{fall.whole(debt, entry.realised_raw):,.6f} {debt.symbol}",
+    ]
+
+
+def _health(wad: str) -> str:
+    return "no debt" if int(wad) == MAX_UINT256 else f"{Decimal(int(wad)) / WAD:.3f}"
+
+
+def _treasury_line(fall: Fall) -> str:
+    gains = ", ".join(
+        f"{fall.whole(asset, fall.treasury_raw[asset.symbol]):,.6f} {asset.symbol}"
+        for asset in fall.assets
+        if fall.treasury_raw[asset.symbol]
+    )
+    return f"\nThe treasury gained [bold]{gains}[/bold], which is what the ledger says to the last unit."
+
+
+def _policy_table(falls: Sequence[Fall]) -> Table:
+    table = Table()
+    for name in ("close factor", "liquidations", "debt repaid", "borrowers' loss", "liquidator's profit", "bad debt left"):
+        table.add_column(name, justify="left" if name == "close factor" else "right")
+    for fall in falls:
+        table.add_row(
+            fall.policy,
+            str(len(fall.entries)),
+            *(
+                f"{value:,.0f} USD"
+                for value in (fall.liquidated_usd, fall.borrowers_loss_usd, fall.profit_usd, fall.bad_debt_usd)
+            ),
+        )
+    return table
+
+
+def _fall_json(fall: Fall) -> dict[str, Any]:
+    return {
+        "policy": fall.policy,
+        "liquidated_usd": f"{fall.liquidated_usd:.2f}",
+        "borrowers_loss_usd": f"{fall.borrowers_loss_usd:.2f}",
+        "profit_usd": f"{fall.profit_usd:.2f}",
+        "bad_debt_usd": f"{fall.bad_debt_usd:.2f}",
+        "treasury_raw": {symbol: str(raw) for symbol, raw in fall.treasury_raw.items()},
+        "entries": [entry_json(entry) for entry in fall.entries],
+    }

@@ -1,0 +1,337 @@
+"""Keeps one Aave-V3-like market true, head by head.
+
+One question a block reads all reserves and prices; accounts are read again only when a log names
+them. Whatever is not certain any more (another pool, oracle, revision or list of reserves, a
+reorganisation) leads to reading everything anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from keeper.domain.chain import Head, Log
+from keeper.domain.errors import ConfigError, Transient
+from keeper.domain.units import ZERO_ADDRESS, Address
+from keeper.lending.aave_v3 import calls
+from keeper.lending.aave_v3.discovery import Backfill, Borrowers, OnProgress
+from keeper.lending.aave_v3.revisions import revision_for
+from keeper.lending.aave_v3.snapshot import (
+    Flags,
+    Layout,
+    ask_emode,
+    ask_flags,
+    ask_position,
+    ask_reserve,
+    ask_sentinel,
+    decode_emode_words,
+    decode_reserve,
+)
+from keeper.lending.aave_v3.state import EMode, Position, Reserve, Sentinel
+from keeper.lending.aave_v3.view import AaveV3View
+from keeper.lending.batch import Batch
+from keeper.ports import Chain, Discoveries
+
+_LAYOUT_TRIES = 3
+_USUAL_BASE_UNIT = 10**8  # stands in while the oracle is silent; nothing is priced in it then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """One block's answers."""
+
+    base_unit: int
+    reserves: dict[int, Reserve]
+    emodes: dict[int, EMode]
+    sentinel: Sentinel | None
+    premium_bps: int
+    flags: dict[Address, Flags]
+
+
+class AaveV3Market:
+    """A deployment of Aave V3, or of the bundled market with its surface. See `ports.LendingMarket`."""
+
+    protocol = "aave-v3"
+
+    def __init__(
+        self,
+        chain: Chain,
+        discoveries: Discoveries,
+        *,
+        name: str,
+        addresses_provider: Address,
+        start_block: int,
+        backfill: Backfill,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        self._chain = chain
+        self._discoveries = discoveries
+        self._name = name
+        self._provider = addresses_provider
+        self._start_block = start_block
+        self._backfill = backfill
+        self._on_progress = on_progress
+        self._layout: Layout | None = None
+        self._borrowers: Borrowers | None = None
+        self._borrowers_pool = ZERO_ADDRESS
+        self._emode_sources: dict[int, Address] = {}
+        self._positions: dict[Address, Position] = {}
+        self._dirty: set[Address] = set()
+        self._by_topic: dict[bytes, Address] = {}
+
+    @property
+    def name(self) -> str:
+        """The market's name in the configuration."""
+        return self._name
+
+    @property
+    def log_addresses(self) -> Sequence[Address]:
+        """The contracts whose logs `advance` wants: the pool, all aTokens, all debt tokens."""
+        layout = self._layout
+        if layout is None:
+            return ()
+        tokens = (*layout.a_tokens.values(), *layout.debt_tokens.values(), *layout.stable_tokens.values())
+        return (layout.pool, *(token for token in tokens if token != ZERO_ADDRESS))
+
+    async def start(self, at: Head) -> None:
+        """Check the deployment and find its accounts up to `at`.
+
+        Raises ConfigError for an address without code, for a contract that is no addresses
+        provider, and for a pool revision that is not known.
+        """
+        if not await self._chain.code(self._provider):
+            raise ConfigError(
+                f"market {self._name!r}: addresses_provider {self._provider} is an address without code on this chain"
+            )
+        self._layout = await self._read_layout(at)
+        await self._find_borrowers(at)
+        self._dirty = set(self._known_accounts())
+
+    async def advance(self, at: Head, logs: Sequence[Log] | None) -> AaveV3View:
+        """Return the market at `at`, given all its logs since the last view (None: read all again).
+
+        Raises Transient when a part of the market cannot be read; nothing is forgotten then.
+        """
+        if self._layout is None or logs is None:
+            self._layout = await self._read_layout(at)
+            await self._find_borrowers(at)
+            self._dirty |= self._known_accounts()
+        else:
+            self._take_logs(logs, at)
+        layout, reading = await self._read_market(at)
+        await self._read_positions(at, reading)
+        return AaveV3View(
+            name=self._name,
+            deployment=layout.revision,
+            pool=layout.pool,
+            head=at,
+            base_unit=reading.base_unit,
+            reserves=MappingProxyType(reading.reserves),
+            emodes=MappingProxyType(reading.emodes),
+            sentinel=reading.sentinel,
+            flash_premium_bps=reading.premium_bps,
+            positions=MappingProxyType(self._positions),
+            ids=MappingProxyType({reserve.token: reserve.id for reserve in reading.reserves.values()}),
+        )
+
+    def _known_accounts(self) -> set[Address]:
+        return set() if self._borrowers is None else self._borrowers.accounts
+
+    async def _find_borrowers(self, at: Head) -> None:
+        layout = self._layout
+        if layout is None:
+            raise ValueError("the market's layout is not known yet")
+        if self._borrowers is None or self._borrowers_pool != layout.pool:
+            chain_id = await self._chain.chain_id()
+            self._borrowers_pool = layout.pool
+            self._borrowers = Borrowers(
+                self._chain,
+                self._discoveries,
+                self._backfill,
+                scope=f"{chain_id}:{layout.pool}",
+                pool=layout.pool,
+                start_block=self._start_block,
+                on_progress=self._on_progress,
+            )
+            self._borrowers.load()
+        await self._borrowers.catch_up(at)
+        self._by_topic = {calls.address_word(account): account for account in self._borrowers.accounts}
+
+    def _take_logs(self, logs: Sequence[Log], at: Head) -> None:
+        """Mark every known account that any indexed field of any log names."""
+        if self._borrowers is None:
+            raise ValueError("start was not called")
+        for new in self._borrowers.take(logs, at):
+            self._by_topic[calls.address_word(new)] = new
+        for log in logs:
+            for topic in log.topics[1:]:
+                named = self._by_topic.get(topic)
+                if named is not None:
+                    self._dirty.add(named)
+
+    async def _read_layout(self, at: Head) -> Layout:
+        """Find the parts of the market, from the provider down."""
+        batch = Batch()
+        pool = batch.ask_if_any(self._provider, calls.GET_POOL, calls.decode_address)
+        oracle = batch.ask_if_any(self._provider, calls.GET_PRICE_ORACLE, calls.decode_address)
+        sentinel = batch.ask_if_any(self._provider, calls.GET_SENTINEL, calls.decode_address)
+        await batch.run(self._chain, at)
+        pool_address, oracle_address = pool.value or ZERO_ADDRESS, oracle.value or ZERO_ADDRESS
+        if ZERO_ADDRESS in (pool_address, oracle_address):
+            raise ConfigError(
+                f"market {self._name!r}: {self._provider} names no pool or no oracle at block {at.number}; "
+                "is it the market's PoolAddressesProvider?"
+            )
+        return await self._read_parts(at, pool_address, oracle_address, sentinel.value or ZERO_ADDRESS)
+
+    async def _read_parts(self, at: Head, pool: Address, oracle: Address, sentinel: Address) -> Layout:
+        batch = Batch()
+        number = batch.ask_if_any(pool, calls.POOL_REVISION, calls.decode_word)
+        tokens = batch.ask_if_any(pool, calls.GET_RESERVES, calls.decode_address_list)
+        sequencer = batch.ask_if_any(sentinel, calls.SEQUENCER_ORACLE, calls.decode_address)
+        grace = batch.ask_if_any(sentinel, calls.SENTINEL_GRACE, calls.decode_word)
+        await batch.run(self._chain, at)
+        if number.value is None or tokens.value is None:
+            raise ConfigError(f"market {self._name!r}: {pool} does not answer as a pool at block {at.number}")
+        guarded = sentinel != ZERO_ADDRESS and grace.value is not None
+        rows = await self._read_reserve_tokens(at, pool, tokens.value)
+        return Layout(
+            pool=pool,
+            oracle=oracle,
+            sentinel=sentinel,
+            revision=revision_for(number.value),
+            a_tokens={row.token: row.a_token for row in rows},
+            debt_tokens={row.token: row.variable_debt_token for row in rows},
+            stable_tokens={row.token: row.stable_debt_token for row in rows},
+            sequencer=sequencer.value if guarded else None,
+            sentinel_grace_s=grace.value or 0 if guarded else 0,
+        )
+
+    async def _read_reserve_tokens(self, at: Head, pool: Address, tokens: Sequence[Address]) -> list[Reserve]:
+        batch = Batch()
+        rows = [
+            batch.ask(pool, calls.reserve_data_of(token), _reserve_decoder(token), "reserve data") for token in tokens
+        ]
+        await batch.run(self._chain, at)
+        return [row.value for row in rows]
+
+    async def _read_market(self, at: Head) -> tuple[Layout, _Reading]:
+        """Read everything but balances, with the layout checked in the same question."""
+        layout = self._layout
+        if layout is None:
+            raise ValueError("start was not called")
+        for _ in range(_LAYOUT_TRIES):
+            reading = await self._ask_market(at, layout)
+            if reading is not None:
+                return layout, reading
+            layout = self._layout = await self._read_layout(at)
+            await self._find_borrowers(at)
+            self._dirty |= self._known_accounts()
+        raise Transient(f"market {self._name!r}: its parts change faster than they can be read")
+
+    async def _ask_market(self, at: Head, layout: Layout) -> _Reading | None:
+        """Return the block's answers, None when the market is no longer laid out like that."""
+        batch = Batch()
+        same = self._ask_layout(batch, layout)
+        reserves = [ask_reserve(batch, layout, token) for token in layout.a_tokens]
+        emodes = [ask_emode(batch, layout, category, source) for category, source in self._emode_sources.items()]
+        sentinel = ask_sentinel(batch, layout)
+        premium = batch.ask_if_any(layout.pool, calls.FLASH_PREMIUM, calls.decode_word)
+        unit = batch.ask_if_any(layout.oracle, calls.BASE_UNIT, calls.decode_word)
+        flags = {account: ask_flags(batch, layout, account) for account in sorted(self._dirty)}
+        await batch.run(self._chain, at)
+        rows = [build() for build in reserves]
+        if not same() or any(_moved(row, layout) for row in rows):
+            return None
+        if unit.value is None:
+            # An oracle that does not even say what it counts in has no prices.
+            rows = [replace(row, price_base=None) for row in rows]
+        found = {account: build() for account, build in flags.items()}
+        modes = {mode.id: mode for mode in (build() for build in emodes)}
+        unknown = {flag.emode for flag in found.values() if flag.emode and flag.borrows} - modes.keys()
+        modes.update(await self._read_emodes(at, layout, unknown))
+        return _Reading(
+            base_unit=unit.value or _USUAL_BASE_UNIT,
+            reserves={row.id: row for row in sorted(rows, key=lambda row: row.id)},
+            emodes=modes,
+            sentinel=sentinel(at.timestamp_s),
+            premium_bps=premium.value or 0,
+            flags=found,
+        )
+
+    def _ask_layout(self, batch: Batch, layout: Layout) -> Callable[[], bool]:
+        """Add the reads that show whether `layout` still holds."""
+        pool = batch.ask_if_any(self._provider, calls.GET_POOL, calls.decode_address)
+        oracle = batch.ask_if_any(self._provider, calls.GET_PRICE_ORACLE, calls.decode_address)
+        sentinel = batch.ask_if_any(self._provider, calls.GET_SENTINEL, calls.decode_address)
+        number = batch.ask_if_any(layout.pool, calls.POOL_REVISION, calls.decode_word)
+        tokens = batch.ask_if_any(layout.pool, calls.GET_RESERVES, calls.decode_address_list)
+        sources = [
+            (source, batch.ask(layout.pool, calls.emode_data_of(category), decode_emode_words, "the e-mode"))
+            for category, source in self._emode_sources.items()
+            if layout.revision.emode == "category"
+        ]
+
+        def same() -> bool:
+            known = (layout.pool, layout.oracle, layout.sentinel, layout.revision.number)
+            seen = (pool.value, oracle.value, sentinel.value or ZERO_ADDRESS, number.value)
+            listed = tokens.value is not None and set(tokens.value) == set(layout.a_tokens)
+            priced = all(calls.word_address(words.value[3]) == source for source, words in sources)
+            if not priced:
+                self._emode_sources.clear()
+            return known == seen and listed and priced
+
+        return same
+
+    async def _read_emodes(self, at: Head, layout: Layout, categories: Iterable[int]) -> dict[int, EMode]:
+        """Read categories met for the first time; from then on they are part of every question."""
+        wanted = sorted(categories)
+        sources = dict.fromkeys(wanted, ZERO_ADDRESS)
+        if wanted and layout.revision.emode == "category":
+            batch = Batch()
+            words = {
+                category: batch.ask(layout.pool, calls.emode_data_of(category), decode_emode_words, "the e-mode")
+                for category in wanted
+            }
+            await batch.run(self._chain, at)
+            sources = {category: calls.word_address(answer.value[3]) for category, answer in words.items()}
+        batch = Batch()
+        modes = [ask_emode(batch, layout, category, source) for category, source in sources.items()]
+        await batch.run(self._chain, at)
+        self._emode_sources.update(sources)
+        return {mode.id: mode for mode in (build() for build in modes)}
+
+    async def _read_positions(self, at: Head, reading: _Reading) -> None:
+        """Read the balances of the accounts in question and put them in place, all or none."""
+        if not reading.flags:
+            return
+        batch = Batch()
+        reserves = list(reading.reserves.values())
+        asked = {
+            account: ask_position(batch, reserves, account, flags)
+            for account, flags in reading.flags.items()
+            if flags.borrows
+        }
+        await batch.run(self._chain, at)
+        positions = {account: held for account, held in self._positions.items() if account not in reading.flags}
+        for account, build in asked.items():
+            position = build()
+            if position.has_debt:
+                positions[account] = position
+        self._positions = dict(sorted(positions.items()))
+        self._dirty -= reading.flags.keys()
+
+
+def _reserve_decoder(token: Address) -> Callable[[bytes], Reserve]:
+    return lambda raw: decode_reserve(raw, token)
+
+
+def _moved(reserve: Reserve, layout: Layout) -> bool:
+    """Return whether a reserve's tokens are no longer those of the layout."""
+    known = (
+        layout.a_tokens[reserve.token],
+        layout.debt_tokens[reserve.token],
+        layout.stable_tokens[reserve.token],
+    )
+    return known != (reserve.a_token, reserve.variable_debt_token, reserve.stable_debt_token)

@@ -1,0 +1,1 @@
+"""The protocol's own integer arithmetic: pure, exact, one set for all revisions."""

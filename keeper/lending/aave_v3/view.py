@@ -1,0 +1,265 @@
+"""One market at one block, ready for questions at any later block time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from keeper.domain.chain import Head
+from keeper.domain.fixed_point import mul_div_up, percent_mul_half_up
+from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
+from keeper.domain.units import BPS, WAD, Address
+from keeper.lending.aave_v3.errors import refuse
+from keeper.lending.aave_v3.revisions import Revision
+from keeper.lending.aave_v3.rules.account import Projection, compute_health_factor_wad, compute_sums
+from keeper.lending.aave_v3.rules.aftermath import Aftermath, compute_aftermath, compute_received_scaled_raw
+from keeper.lending.aave_v3.rules.liquidation import (
+    Amounts,
+    Pair,
+    check_amounts,
+    compute_amounts,
+    prepare_pair,
+)
+from keeper.lending.aave_v3.rules.search import find_largest, find_ranges
+from keeper.lending.aave_v3.state import NO_POSITION, EMode, Position, Reserve, Sentinel
+
+_PROJECTIONS_KEPT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AaveV3View:
+    """A market whole and unchanging, true at `head`. See `ports.MarketView` for the contract.
+
+    `positions` holds accounts with debt only, sorted by address. Views made by `after` share
+    everything that the liquidation did not touch.
+    """
+
+    name: str
+    deployment: Revision
+    pool: Address
+    head: Head
+    base_unit: int
+    reserves: Mapping[int, Reserve]
+    emodes: Mapping[int, EMode]
+    sentinel: Sentinel | None
+    flash_premium_bps: int
+    positions: Mapping[Address, Position]
+    ids: Mapping[Address, int]
+    protocol: str = "aave-v3"
+    _projections: dict[int, Projection] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def revision(self) -> int:
+        """What POOL_REVISION() answers."""
+        return self.deployment.number
+
+    @property
+    def policy(self) -> str:
+        """The close-factor policy's name."""
+        return self.deployment.policy
+
+    @property
+    def tokens(self) -> Sequence[Address]:
+        """The reserves' underlying tokens, by reserve id."""
+        return tuple(reserve.token for reserve in self.reserves.values())
+
+    @property
+    def sources(self) -> Mapping[Address, Address]:
+        """Each token's price source."""
+        return {reserve.token: reserve.source for reserve in self.reserves.values()}
+
+    def decimals(self, token: Address) -> int:
+        """Return the token's decimals. Raises KeyError for a token without a reserve."""
+        return self._reserve(token).decimals
+
+    def price_base(self, token: Address) -> int | None:
+        """Return the oracle's price of one whole token, None when the oracle has no answer."""
+        return self._reserve(token).price_base
+
+    def accounts(self) -> Sequence[Address]:
+        """Return all accounts with debt, sorted."""
+        return tuple(self.positions)
+
+    def holdings(self, account: Address) -> frozenset[Address]:
+        """Return the tokens whose prices decide the account's health."""
+        position = self.positions.get(account, NO_POSITION)
+        ids = {id_ for id_, _ in (*position.collaterals, *position.debts)}
+        return frozenset(self.reserves[id_].token for id_ in ids)
+
+    def epoch(self, account: Address) -> str:
+        """Return a name for the position's present state: it changes with the position."""
+        position = self.positions.get(account, NO_POSITION)
+        legs = f"{position.emode}|{position.collaterals}|{position.debts}|{position.stable_debts}"
+        return hashlib.blake2b(legs.encode(), digest_size=8).hexdigest()
+
+    def health(self, account: Address, at_s: int) -> Health | None:
+        """Return the account's standing at `at_s`; None when a price it needs is missing."""
+        return self._health(account, self.positions.get(account, NO_POSITION), self._projection(at_s))
+
+    def unhealthy(self, at_s: int) -> list[Health]:
+        """Return every account whose health factor at `at_s` is below 1, sorted by address."""
+        projection, revision = self._projection(at_s), self.deployment
+        found: list[Health] = []
+        for account, position in self.positions.items():
+            sums = compute_sums(position, projection)
+            if sums is None:
+                continue
+            health_wad = compute_health_factor_wad(sums, revision)
+            if health_wad < WAD:
+                found.append(
+                    Health(
+                        account=account,
+                        health_factor_wad=health_wad,
+                        collateral_base=sums.collateral_base,
+                        debt_base=sums.debt_base,
+                    )
+                )
+        return found
+
+    def pairs(self, account: Address) -> list[tuple[Address, Address]]:
+        """Return (debt, collateral) for each non-zero debt and each enabled collateral, sorted."""
+        position = self.positions.get(account, NO_POSITION)
+        owed = {id_ for id_, scaled in position.debts if scaled}
+        owed |= {debt.reserve_id for debt in position.stable_debts}
+        token = {id_: reserve.token for id_, reserve in self.reserves.items()}
+        return sorted((token[debt], token[collateral]) for debt in owed for collateral, _ in position.collaterals)
+
+    def largest(self, account: Address, debt: Address, collateral: Address, at_s: int) -> Outcome | Refused:
+        """Return the outcome of the call that repays most, or the code of the refusal."""
+        pair = self._pair(account, debt, collateral, at_s)
+        if isinstance(pair, Refused):
+            return pair
+        largest = find_largest(pair)
+        if isinstance(largest, Refused):
+            return largest
+        cover_raw, receive, amounts = largest
+        call = LiquidationCall(account=account, debt=debt, collateral=collateral, cover_raw=cover_raw, receive=receive)
+        return self._outcome(call, pair, amounts, self._projection(at_s))
+
+    def ranges(self, account: Address, debt: Address, collateral: Address, at_s: int) -> list[RepayRange]:
+        """Return all repay amounts the pool accepts against underlying at `at_s`, lowest first.
+
+        Explicit amounts keep to the limits at the head as well, so they stay valid as time passes.
+        """
+        then = self._pair(account, debt, collateral, at_s)
+        if isinstance(then, Refused):
+            return []
+        now = self._pair(account, debt, collateral, self.head.timestamp_s, require_unhealthy=False)
+        # A check that depends on time alone (grace, sequencer) may fail at the head and pass later.
+        return find_ranges(then if isinstance(now, Refused) else now, then)
+
+    def outcome(self, call: LiquidationCall, at_s: int) -> Outcome | Refused:
+        """Return exactly what the pool would do with `call` in a block of time `at_s`."""
+        accepted = self._accepted(call, at_s)
+        if isinstance(accepted, Refused):
+            return accepted
+        pair, amounts = accepted
+        return self._outcome(call, pair, amounts, self._projection(at_s))
+
+    def after(self, call: LiquidationCall, at_s: int) -> AaveV3View:
+        """Return the market as `call` leaves it in a block of time `at_s`.
+
+        Indices stay as projected, which is what later calls in that block see. Raises ValueError
+        for a call that the pool refuses.
+        """
+        accepted = self._accepted(call, at_s)
+        if isinstance(accepted, Refused):
+            raise ValueError(f"the pool refuses this call: {accepted.code}")
+        pair, amounts = accepted
+        aftermath = self._aftermath(call, pair, amounts, at_s)
+        reserves = dict(self.reserves)
+        paid_out_raw = amounts.seized_raw if call.receive == "underlying" else 0
+        for id_, change_raw in ((pair.debt.id, amounts.repaid_raw), (pair.collateral.id, -paid_out_raw)):
+            reserves[id_] = _moved(reserves[id_], change_raw)
+        positions = dict(self.positions)
+        if aftermath.position.has_debt:
+            positions[call.account] = aftermath.position
+        else:
+            del positions[call.account]
+        return replace(self, reserves=reserves, positions=positions, _projections={})
+
+    def flash_fee_raw(self, token: Address, amount_raw: int) -> int | None:
+        """Return the premium of borrowing `amount_raw` from this pool, None when it will not lend."""
+        id_ = self.ids.get(token)
+        if id_ is None:
+            return None
+        reserve = self.reserves[id_]
+        lendable_raw = reserve.balance_raw
+        if reserve.virtual_raw is not None:
+            lendable_raw = min(lendable_raw, reserve.virtual_raw)
+        if not (reserve.flash_loans and reserve.active) or reserve.paused or amount_raw > lendable_raw:
+            return None
+        if self.deployment.flash_premium_up:
+            return mul_div_up(amount_raw, self.flash_premium_bps, BPS)
+        return percent_mul_half_up(amount_raw, self.flash_premium_bps)
+
+    def _reserve(self, token: Address) -> Reserve:
+        return self.reserves[self.ids[token]]
+
+    def _projection(self, at_s: int) -> Projection:
+        projection = self._projections.get(at_s)
+        if projection is None:
+            if len(self._projections) >= _PROJECTIONS_KEPT:
+                self._projections.pop(next(iter(self._projections)))
+            projection = Projection(self.deployment, self.reserves, self.emodes, at_s)
+            self._projections[at_s] = projection
+        return projection
+
+    def _health(self, account: Address, position: Position, projection: Projection) -> Health | None:
+        sums = compute_sums(position, projection)
+        if sums is None:
+            return None
+        return Health(
+            account=account,
+            health_factor_wad=compute_health_factor_wad(sums, self.deployment),
+            collateral_base=sums.collateral_base,
+            debt_base=sums.debt_base,
+        )
+
+    def _pair(
+        self, account: Address, debt: Address, collateral: Address, at_s: int, *, require_unhealthy: bool = True
+    ) -> Pair | Refused:
+        if debt not in self.ids or collateral not in self.ids:
+            return refuse("ASSET_NOT_LISTED")
+        return prepare_pair(
+            self.positions.get(account, NO_POSITION),
+            self._reserve(debt),
+            self._reserve(collateral),
+            self._projection(at_s),
+            self.sentinel,
+            require_unhealthy=require_unhealthy,
+        )
+
+    def _accepted(self, call: LiquidationCall, at_s: int) -> tuple[Pair, Amounts] | Refused:
+        pair = self._pair(call.account, call.debt, call.collateral, at_s)
+        if isinstance(pair, Refused):
+            return pair
+        amounts = compute_amounts(pair, call.cover_raw)
+        return check_amounts(pair, amounts, call.receive) or (pair, amounts)
+
+    def _aftermath(self, call: LiquidationCall, pair: Pair, amounts: Amounts, at_s: int) -> Aftermath:
+        return compute_aftermath(pair, amounts, self.positions[call.account], self._projection(at_s))
+
+    def _outcome(self, call: LiquidationCall, pair: Pair, amounts: Amounts, projection: Projection) -> Outcome:
+        aftermath = compute_aftermath(pair, amounts, self.positions[call.account], projection)
+        sums = compute_sums(aftermath.position, projection)
+        if sums is None:
+            raise ValueError("a price vanished between two readings of one view")
+        received_raw = amounts.seized_raw
+        if call.receive == "atoken":
+            received_raw = compute_received_scaled_raw(pair, aftermath.seized_scaled)
+        return Outcome(
+            call=call,
+            repaid_raw=amounts.repaid_raw,
+            received_raw=received_raw,
+            fee_raw=aftermath.fee_raw,
+            health_after_wad=compute_health_factor_wad(sums, self.deployment),
+            deficits=tuple((self.reserves[id_].token, lost_raw) for id_, lost_raw in aftermath.deficits),
+        )
+
+
+def _moved(reserve: Reserve, change_raw: int) -> Reserve:
+    """Return the reserve with underlying paid in (or out, when negative)."""
+    virtual_raw = None if reserve.virtual_raw is None else reserve.virtual_raw + change_raw
+    return replace(reserve, balance_raw=reserve.balance_raw + change_raw, virtual_raw=virtual_raw)

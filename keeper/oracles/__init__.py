@@ -1,0 +1,1 @@
+"""Price feeds: read at one block, judged in that block's own time."""

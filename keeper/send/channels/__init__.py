@@ -1,0 +1,1 @@
+"""Ways out of the process. Nothing else broadcasts."""

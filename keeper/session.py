@@ -1,0 +1,270 @@
+"""What every command shares: the chain, the store and the parts made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from keeper.chain.backfill import backfill
+from keeper.chain.client import RpcChain
+from keeper.chain.connect import connect
+from keeper.chain.signer import KeySigner
+from keeper.config.load import environment_key, read_password
+from keeper.config.model import Settings, VenueSettings
+from keeper.domain.chain import AccountOverride, Call, Head, SimulatedCall
+from keeper.domain.errors import ConfigError, Failed
+from keeper.domain.feeds import FeedRule
+from keeper.domain.fixed_point import mul_div_down
+from keeper.domain.swaps import VenueKind
+from keeper.domain.units import DEVNET_CHAIN_IDS, WAD, ZERO_ADDRESS, Address, address_bytes, to_address
+from keeper.estimate.fees import decide_fees
+from keeper.estimate.gas import GasMemory
+from keeper.estimate.planner import Planner
+from keeper.estimate.service import Estimator
+from keeper.estimate.settings import EstimateSettings
+from keeper.estimate.simulate import Simulator
+from keeper.estimate.situation import Situation
+from keeper.lending.aave_v3.errors import decode_revert
+from keeper.lending.registry import market_maker
+from keeper.observe import events
+from keeper.observe.logs import register_secret
+from keeper.oracles.chainlink import ChainlinkFeeds
+from keeper.ports import LendingMarket
+from keeper.store import Store, open_store
+from keeper.venues.book import VenueBook
+from keeper.venues.pools import VenueConfig
+from keeper.watch.snapshot import Snapshot
+from keeper.watch.watcher import Watcher
+
+_GWEI = 10**9
+_GET_POOL = bytes.fromhex("026b1d5f")
+_BALANCE_OF = bytes.fromhex("70a08231")
+_IS_OPERATOR = bytes.fromhex("6d70f7ae")
+_OWNER = bytes.fromhex("8da5cb5b")
+_USD_UNIT = 10**8
+_DEFAULT_TIERS: dict[VenueKind, tuple[int, ...]] = {"uniswap-v2": (3000,), "uniswap-v3": (100, 500, 3000, 10_000)}
+
+
+class Session:
+    """One command's view of one configuration; its parts are made when asked for."""
+
+    def __init__(self, settings: Settings, chain: RpcChain, store: Store) -> None:
+        self.settings = settings
+        self.chain = chain
+        self.store = store
+        self.feeds = ChainlinkFeeds(chain, {feed.token: feed for feed in _feed_rules(settings)})
+        self._signer: KeySigner | None = None
+        self._memory = GasMemory()
+        self._simulator: Simulator | None = None
+
+    @property
+    def executor(self) -> Address | None:
+        """The configured executor."""
+        return None if self.settings.executor is None else self.settings.executor.address
+
+    @property
+    def max_gas_price_wei(self) -> int | None:
+        """The operator's bound on the fee cap."""
+        bound = self.settings.policy.max_gas_price_gwei
+        return None if bound is None else int(bound * _GWEI)
+
+    def signer(self) -> KeySigner:
+        """Return the signer, opening the keystore the first time. Raises ConfigError."""
+        if self._signer is None:
+            self._signer = _open_signer(self.settings)
+        return self._signer
+
+    def watch(self, *, with_venues: bool = False) -> Watcher:
+        """Return a watcher of the configured markets. Raises ConfigError when venues are wanted and none are named."""
+        venues = None
+        hubs = self.settings.policy.hub_tokens
+        if with_venues:
+            if not self.settings.venues:
+                raise ConfigError("no [[venues]]; name at least one exchange to sell the collateral on")
+            venues = VenueBook(self.chain, [_venue(each) for each in self.settings.venues], hubs)
+        return Watcher(self.chain, self._markets(), venues, self.feeds, hubs or ())
+
+    async def estimator(self, snapshot: Snapshot) -> tuple[Planner, Estimator]:
+        """Return a planner and its simulator for `snapshot`."""
+        tip_wei = await self.chain.suggested_tip_wei()
+        fees = decide_fees(snapshot.head, suggested_tip_wei=tip_wei, max_gas_price_wei=self.max_gas_price_wei)
+        if snapshot.venues is None:
+            raise Failed("plans need venues")
+        situation = Situation(
+            head=snapshot.head,
+            inclusion_s=snapshot.inclusion_s,
+            markets=snapshot.markets,
+            venues=snapshot.venues,
+            feeds=snapshot.feeds,
+            fees=fees,
+            balances=await self._executor_balances(snapshot),
+            native_price_base=await self._native_price_base(snapshot.head),
+        )
+        settings = self._estimate_settings()
+        planner = Planner(situation, settings, self._memory)
+        return planner, Estimator(planner, self._simulator_for(snapshot, settings), fees, events.plan_differs)
+
+    async def lending_pools(self) -> list[Address]:
+        """Return the pools of the configured markets. Raises ConfigError for a provider that is none."""
+        pools = []
+        for market in self.settings.markets:
+            provider = market.addresses_provider
+            (answer,) = await self.chain.read([Call(to=provider, data=_GET_POOL)], await self.chain.head())
+            if not answer.ok or len(answer.data) != 32 or not any(answer.data):  # noqa: PLR2004 - one word
+                raise ConfigError(
+                    f"markets.{market.name}: addresses_provider {provider} is an address without code,"
+                    " or not an addresses provider"
+                )
+            pools.append(to_address(answer.data))
+        return pools
+
+    def factories(self, kind: VenueKind) -> list[Address]:
+        """Return the factories of all venues of one kind."""
+        return [venue.factory for venue in self.settings.venues if venue.protocol == kind]
+
+    async def gas_of_creation(self, creation: bytes, head: Head) -> int:
+        """Return the gas a creation uses. Raises Failed when it reverts."""
+        sender = self.signer().address
+        rich = {sender: AccountOverride(balance_wei=WAD)}
+        (outcome,) = await self.chain.simulate(
+            [SimulatedCall(sender=sender, to=None, data=creation)], at=head, overrides=rich
+        )
+        if not outcome.ok:
+            raise Failed("the deployment would revert; check --treasury and --owner: neither may be the zero address")
+        return outcome.gas_units
+
+    async def check_executor(self) -> None:
+        """Raise ConfigError when the configured executor has no code or does not know the signer."""
+        executor = self.executor
+        if executor is None or not await self.chain.code(executor):
+            raise ConfigError(f"[executor] address {executor} is an address without code; deploy one, or correct it")
+        signer = self.signer().address
+        questions = [_IS_OPERATOR + bytes(12) + address_bytes(signer), _OWNER]
+        calls = [Call(to=executor, data=question) for question in questions]
+        may_operate, owner = await self.chain.read(calls, await self.chain.head())
+        if not may_operate.ok or not owner.ok:
+            raise ConfigError(f"[executor] address {executor} is not a KeeperExecutor; deploy one, or correct it")
+        if not any(may_operate.data) and owner.data[-20:] != address_bytes(signer):
+            raise ConfigError(f"the signer {signer} is not an operator of the executor {executor}; its owner can add it")
+
+    def _markets(self) -> list[LendingMarket]:
+        return [
+            market_maker(market.protocol)(
+                self.chain,
+                self.store,
+                name=market.name,
+                addresses_provider=market.addresses_provider,
+                start_block=market.start_block,
+                backfill=backfill,
+                on_progress=None,
+            )
+            for market in self.settings.markets
+        ]
+
+    def _estimate_settings(self) -> EstimateSettings:
+        policy = self.settings.policy
+        return EstimateSettings(
+            chain_id=self.settings.chain.id,
+            min_profit_usd=policy.min_profit_usd,
+            sizing=policy.sizing,
+            target_health_wad=int(policy.target_health * WAD),
+            max_gas_price_wei=self.max_gas_price_wei,
+            wrapped_native=self.settings.chain.wrapped_native,
+        )
+
+    def _simulator_for(self, snapshot: Snapshot, settings: EstimateSettings) -> Simulator:
+        if self._simulator is None:
+            self._simulator = Simulator(
+                self.chain,
+                settings,
+                self._memory,
+                executor=self.executor,
+                sender=None if self._signer is None else self._signer.address,
+                lending_pools=[view.pool for view in snapshot.markets.values()],
+                v2_factories=self.factories("uniswap-v2"),
+                v3_factories=self.factories("uniswap-v3"),
+                decode_revert=decode_revert,
+            )
+        return self._simulator
+
+    async def _executor_balances(self, snapshot: Snapshot) -> dict[Address, int]:
+        if self.executor is None:
+            return {}
+        tokens = sorted({token for view in snapshot.markets.values() for token in view.tokens})
+        question = _BALANCE_OF + bytes(12) + address_bytes(self.executor)
+        answers = await self.chain.read([Call(to=token, data=question) for token in tokens], snapshot.head)
+        return {
+            token: int.from_bytes(answer.data[:32], "big")
+            for token, answer in zip(tokens, answers, strict=True)
+            if answer.ok and answer.data
+        }
+
+    async def _native_price_base(self, head: Head) -> int | None:
+        """Return the price of 1e18 wei in US dollars with 8 decimals, None without a usable [chain] native_feed."""
+        feed = self.settings.chain.native_feed
+        if feed is None:
+            return None
+        status = (await self.feeds.read({ZERO_ADDRESS: feed}, head))[ZERO_ADDRESS]
+        if not status.usable or status.answer is None or status.decimals is None:
+            return None
+        return mul_div_down(status.answer, _USD_UNIT, 10**status.decimals)
+
+
+@asynccontextmanager
+async def open_session(settings: Settings, *, state: Path | None) -> AsyncIterator[Session]:
+    """Open chain and store, and close them again. Raises ConfigError and ChainUnreachable."""
+    for url in (*settings.chain.rpc_urls, settings.chain.ws_url or ""):
+        register_secret(url)
+    store = open_store(state)
+    try:
+        chain = await connect(
+            settings.chain.rpc_urls,
+            chain_id=settings.chain.id,
+            ws_url=settings.chain.ws_url,
+            requests_per_second=settings.chain.requests_per_second,
+        )
+        async with chain:
+            yield Session(settings, chain, store)
+    finally:
+        store.close()
+
+
+def _feed_rules(settings: Settings) -> list[FeedRule]:
+    return [
+        FeedRule(token=feed.token, heartbeat_s=feed.heartbeat_s, min_answer=feed.min, max_answer=feed.max)
+        for feed in settings.feeds
+    ]
+
+
+def _venue(settings: VenueSettings) -> VenueConfig:
+    return VenueConfig(
+        protocol=settings.protocol,
+        factory=settings.factory,
+        fee_tiers=settings.fee_tiers or _DEFAULT_TIERS[settings.protocol],
+        router=settings.router,
+        quoter=settings.quoter,
+    )
+
+
+def _open_signer(settings: Settings) -> KeySigner:
+    signer = settings.signer
+    if signer is None:
+        raise ConfigError("[signer] is missing; name a keystore, or allow_env_key on a devnet")
+    if signer.keystore is not None:
+        if signer.password_file is None:
+            raise ConfigError("[signer] keystore needs password_file: a file with its password, chmod 600")
+        password = read_password(signer.password_file).get_secret_value()
+        register_secret(password)
+        return KeySigner.from_keystore(signer.keystore, password)
+    if not signer.allow_env_key:
+        raise ConfigError("[signer] names no keystore; name one, or set allow_env_key = true on a devnet")
+    if settings.chain.id not in DEVNET_CHAIN_IDS:
+        raise ConfigError(
+            f"[signer] allow_env_key works on devnets only, and chain {settings.chain.id} is none; use a keystore"
+        )
+    key = environment_key()
+    if key is None:
+        raise ConfigError("[signer] allow_env_key is set, but KEEPER_PRIVATE_KEY is empty; export the key")
+    register_secret(key.get_secret_value())
+    return KeySigner.from_hex(key.get_secret_value())

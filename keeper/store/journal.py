@@ -1,0 +1,274 @@
+"""The journal: which nonce was promised to which intent, what was signed for it, and how it ended.
+
+Each method is one transaction, on disk when it returns. States change only as `send` decides; what this module holds
+by itself is that a nonce has one slot, a transaction one row, and that a slot and its ledger entry change together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from keeper.domain.attempts import Attempt, LedgerEntry
+from keeper.domain.chain import Receipt
+from keeper.domain.errors import Failed
+from keeper.domain.units import Address
+from keeper.store.database import Database
+from keeper.store.ledger import insert_entry
+from keeper.store.records import (
+    LIVE,
+    MINED,
+    BroadcastState,
+    GateFacts,
+    Intent,
+    Payload,
+    SignedAttempt,
+    Slot,
+    SlotState,
+)
+from keeper.store.rows import dump_detail, to_slot
+
+_SLOTS = """
+    SELECT slots.*, intents.kind, intents.market, intents.account, intents.profit_token,
+           intents.expected_raw, intents.detail
+    FROM slots JOIN intents ON intents.key = slots.intent
+"""
+_ATTEMPTS = "SELECT * FROM attempts WHERE slot_id = ? ORDER BY ordinal"
+
+Admit = Callable[[GateFacts], str | None]
+"""Decides, inside the reserving transaction: None admits, a code refuses."""
+
+
+class Journal:
+    """The slots and attempts of one chain and sender."""
+
+    def __init__(self, database: Database, *, chain_id: int, sender: Address) -> None:
+        self._database = database
+        self._owner = (chain_id, sender)
+
+    def live(self) -> list[Slot]:
+        """Return everything in flight, lowest nonce first."""
+        return self._slots("slots.state IN ('reserved', 'signed', 'sent')", ())
+
+    def mined_since(self, block: int) -> list[Slot]:
+        """Return the slots our own transactions used in `block` or later, newest block first."""
+        found = self._slots("slots.state IN ('success', 'reverted', 'given-up') AND mined_block >= ?", (block,))
+        return sorted(found, key=lambda slot: -(slot.block or 0))
+
+    def foreign(self) -> list[Slot]:
+        """Return the slots that were given up because another transaction seemed to use their nonce."""
+        return self._slots("slots.state = 'foreign'", ())
+
+    def slot(self, slot_id: int) -> Slot:
+        """Return one slot. Raises Failed when there is none."""
+        found = self._slots("slots.slot_id = ?", (slot_id,))
+        if not found:
+            raise Failed(f"the state file has no slot {slot_id}")
+        return found[0]
+
+    def count_intents(self, kind: str, key_prefix: str) -> int:
+        """Return how many intents of `kind` have a key that starts with `key_prefix`."""
+        sql = "SELECT key FROM intents WHERE chain_id = ? AND sender = ? AND kind = ?"
+        rows = self._database.rows(sql, (*self._owner, kind))
+        return sum(row["key"].startswith(key_prefix) for row in rows)
+
+    def reserve(
+        self, intent: Intent, payload: Payload, *, chain_nonce: int, watched_from: int, admit: Admit
+    ) -> Slot | str:
+        """Give `intent` the next nonce, or return the code `admit` refuses it with.
+
+        The gate, the nonce and the worst-case spend are decided in one transaction. The nonce is the highest of
+        `chain_nonce` and the one after any slot that is live or was mined in block `watched_from` or later (a node
+        that lags behind must not make us use a nonce twice). Raises Failed when the journal shows that nonce as
+        used long ago: then the chain went back further than any reorg.
+        """
+        with self._database.write() as connection:
+            live = self.live()
+            refusal = admit(GateFacts(live=tuple(live), earlier=self._earlier(intent.key)))
+            if refusal is not None:
+                return refusal
+            nonce = max([chain_nonce, *(slot.nonce + 1 for slot in [*live, *self.mined_since(watched_from)])])
+            self._check_unused(nonce)
+            slot_id = self._insert_slot(connection, intent, payload, nonce)
+        return self.slot(slot_id)
+
+    def add_attempt(self, slot: Slot, attempt: SignedAttempt) -> None:
+        """Commit signed bytes before anything leaves the process; from here on they count as possibly sent."""
+        with self._database.write() as connection:
+            connection.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                (
+                    attempt.transaction,
+                    slot.slot_id,
+                    len(slot.attempts),
+                    attempt.kind,
+                    attempt.raw,
+                    attempt.gas_limit,
+                    str(attempt.fee_cap_wei),
+                    str(attempt.tip_wei),
+                    attempt.broadcast,
+                    attempt.maybe_known,
+                    attempt.last_sent_block,
+                ),
+            )
+            if slot.state == "reserved":
+                _set_state(connection, slot, "signed")
+            _note(connection, slot, f"signed {attempt.kind}", transaction=attempt.transaction)
+
+    def note_broadcast(
+        self, slot: Slot, transaction: str, *, result: BroadcastState, block: int, answer: str, surely_unknown: bool
+    ) -> None:
+        """Record what a node answered to one broadcast.
+
+        `surely_unknown` says that these bytes were never out before and were refused now; otherwise an attempt stays
+        possibly known for ever, whatever is answered to it later.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE attempts SET broadcast = ?, maybe_known = maybe_known AND NOT ?, last_sent_block = ?,"
+                " last_answer = ? WHERE transaction_hash = ?",
+                (result, surely_unknown, block, answer, transaction),
+            )
+            if result != "refused" and slot.state in {"reserved", "signed"}:
+                _set_state(connection, slot, "sent")
+            _note(connection, slot, f"broadcast {result}", transaction=transaction, block=block, detail=answer)
+
+    def release(self, slot: Slot, reason: str) -> None:
+        """Give a nonce back that nobody outside has ever seen used."""
+        with self._database.write() as connection:
+            _set_state(connection, slot, "released")
+            _note(connection, slot, "released", detail=reason)
+
+    def finish(self, slot: Slot, state: SlotState, receipt: Receipt, entry: LedgerEntry) -> None:
+        """End a slot on the evidence of `receipt` and book its ledger entry, both or neither."""
+        if state not in MINED:
+            raise Failed(f"a slot cannot end as {state}")
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE slots SET state = ?, mined_transaction = ?, mined_block = ?, mined_block_hash = ?"
+                " WHERE slot_id = ?",
+                (state, receipt.transaction_hash, receipt.block_number, receipt.block_hash, slot.slot_id),
+            )
+            insert_entry(connection, entry, slot.slot_id)
+            _note(connection, slot, state, transaction=receipt.transaction_hash, block=receipt.block_number)
+
+    def reopen(self, slot: Slot) -> None:
+        """Take back an end whose block is no longer canonical; its ledger entry goes with it."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE slots SET state = 'sent', mined_transaction = NULL, mined_block = NULL,"
+                " mined_block_hash = NULL WHERE slot_id = ?",
+                (slot.slot_id,),
+            )
+            connection.execute("DELETE FROM ledger WHERE slot_id = ?", (slot.slot_id,))
+            _note(connection, slot, "reopened", transaction=slot.transaction, block=slot.block)
+
+    def mark_foreign(self, slot: Slot, block: int) -> None:
+        """End a slot whose nonce somebody else's transaction used."""
+        with self._database.write() as connection:
+            _set_state(connection, slot, "foreign")
+            _note(connection, slot, "foreign", block=block)
+
+    def _slots(self, condition: str, values: Iterable[Any]) -> list[Slot]:
+        sql = f"{_SLOTS} WHERE slots.chain_id = ? AND slots.sender = ? AND {condition} ORDER BY nonce"
+        return _with_attempts(self._database, self._database.rows(sql, (*self._owner, *values)))
+
+    def _check_unused(self, nonce: int) -> None:
+        sql = "SELECT state FROM slots WHERE chain_id = ? AND sender = ? AND nonce = ? AND state != 'released'"
+        used = self._database.rows(sql, (*self._owner, nonce))
+        if used:
+            raise Failed(
+                f"the chain says nonce {nonce} is free, the journal that it ended as {used[0]['state']}: the chain was "
+                f"reset; name another [state] path for it"
+            )
+
+    def _earlier(self, key: str) -> tuple[SlotState, ...]:
+        rows = self._database.rows("SELECT state FROM slots WHERE intent = ? ORDER BY slot_id", (key,))
+        return tuple(row["state"] for row in rows)
+
+    def _insert_slot(self, connection: sqlite3.Connection, intent: Intent, payload: Payload, nonce: int) -> int:
+        connection.execute(
+            "INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " expected_raw = excluded.expected_raw, detail = excluded.detail",
+            (
+                intent.key,
+                intent.chain_id,
+                intent.sender,
+                intent.kind,
+                intent.market,
+                intent.account,
+                intent.profit_token,
+                str(intent.expected_raw),
+                dump_detail(dict(intent.detail)),
+            ),
+        )
+        cursor = connection.execute(
+            "INSERT INTO slots (intent, chain_id, sender, nonce, state, recipient, data, gas_limit, fee_cap_wei,"
+            " tip_wei, deadline_block) VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?)",
+            (
+                intent.key,
+                *self._owner,
+                nonce,
+                payload.to,
+                payload.data,
+                payload.gas_limit,
+                str(payload.fee_cap_wei),
+                str(payload.tip_wei),
+                payload.deadline_block,
+            ),
+        )
+        slot_id = int(cursor.lastrowid or 0)
+        connection.execute("INSERT INTO history (slot_id, event) VALUES (?, 'reserved')", (slot_id,))
+        return slot_id
+
+
+def all_slots(database: Database) -> list[Slot]:
+    """Return the slots of all signers, oldest first."""
+    return _with_attempts(database, database.rows(f"{_SLOTS} ORDER BY slot_id"))
+
+
+def as_attempt(slot: Slot) -> Attempt:
+    """Return the domain's view of a slot: its mined transaction, else the one that replaced all others."""
+    newest = slot.newest
+    state = slot.state
+    if state in {"released", "foreign"}:
+        state = "given-up"
+    return Attempt(
+        intent=slot.intent.key,
+        kind=slot.intent.kind,
+        market=slot.intent.market,
+        account=slot.intent.account,
+        nonce=slot.nonce,
+        state=state,  # type: ignore[arg-type]  # the two other states were just mapped
+        transaction=slot.transaction or (newest.transaction if newest else None),
+        block=slot.block,
+        fee_cap_wei=newest.fee_cap_wei if newest else slot.payload.fee_cap_wei,
+        tip_wei=newest.tip_wei if newest else slot.payload.tip_wei,
+        gas_limit=newest.gas_limit if newest else slot.payload.gas_limit,
+    )
+
+
+def _with_attempts(database: Database, rows: Iterable[sqlite3.Row]) -> list[Slot]:
+    return [to_slot(row, database.rows(_ATTEMPTS, (row["slot_id"],))) for row in rows]
+
+
+def _set_state(connection: sqlite3.Connection, slot: Slot, state: SlotState) -> None:
+    if slot.state not in LIVE:
+        raise Failed(f"nonce {slot.nonce} ended as {slot.state} and cannot become {state}")
+    connection.execute("UPDATE slots SET state = ? WHERE slot_id = ?", (state, slot.slot_id))
+
+
+def _note(
+    connection: sqlite3.Connection,
+    slot: Slot,
+    event: str,
+    *,
+    transaction: str | None = None,
+    block: int | None = None,
+    detail: str | None = None,
+) -> None:
+    connection.execute(
+        "INSERT INTO history (slot_id, event, transaction_hash, block, detail) VALUES (?, ?, ?, ?, ?)",
+        (slot.slot_id, event, transaction, block, detail),
+    )

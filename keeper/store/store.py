@@ -1,0 +1,90 @@
+"""One state file with everything the keeper must not forget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keeper.domain.attempts import Attempt, LedgerEntry
+from keeper.domain.errors import Failed
+from keeper.domain.units import Address, to_address
+from keeper.store import ledger
+from keeper.store.database import Database, open_database
+from keeper.store.journal import Journal, all_slots, as_attempt
+from keeper.store.lock import InstanceLock
+
+
+class Store:
+    """Implements the ports Discoveries and Ledger, and hands out the journal of a signer.
+
+    Used from one thread. Raises Failed when the file cannot be read or written.
+    """
+
+    def __init__(self, database: Database, path: Path | None) -> None:
+        self._database = database
+        self._path = path
+
+    def journal(self, *, chain_id: int, sender: Address) -> Journal:
+        """Return the journal of one signer on one chain."""
+        return Journal(self._database, chain_id=chain_id, sender=sender)
+
+    def instance_lock(self, *, chain_id: int, sender: Address) -> InstanceLock | None:
+        """Return the lock that lets one process send with this file and signer; None for a store in memory."""
+        if self._path is None:
+            return None
+        path = self._path.resolve()
+        return InstanceLock(path.with_name(f"{path.name}.{chain_id}-{sender[2:10].lower()}.lock"))
+
+    def bind_chain(self, chain_id: int, genesis_hash: str) -> None:
+        """Remember which chain the journal is about. Raises Failed when it was about another of the same id."""
+        key = f"genesis:{chain_id}"
+        with self._database.write() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, genesis_hash))
+        known = self._database.rows("SELECT value FROM meta WHERE key = ?", (key,))[0]["value"]
+        if known != genesis_hash:
+            raise Failed(
+                f"the state file was made on another chain with id {chain_id} (first block {known[:10]}, here "
+                f"{genesis_hash[:10]}); name another [state] path for this chain"
+            )
+
+    def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
+        """Return (accounts, last block, its hash) of `scope`, None when nothing is kept."""
+        cursor = self._database.rows("SELECT last_block, block_hash FROM cursors WHERE scope = ?", (scope,))
+        if not cursor:
+            return None
+        rows = self._database.rows("SELECT account FROM discoveries WHERE scope = ?", (scope,))
+        accounts = frozenset(to_address(row["account"]) for row in rows)
+        return accounts, int(cursor[0]["last_block"]), str(cursor[0]["block_hash"])
+
+    def save_accounts(self, scope: str, found: Sequence[Address], last_block: int, block_hash: str) -> None:
+        """Add `found` and move the cursor, in one transaction."""
+        with self._database.write() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO discoveries VALUES (?, ?)", [(scope, account) for account in found]
+            )
+            connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (scope, last_block, block_hash))
+
+    def entries(self) -> list[LedgerEntry]:
+        """Return the ledger in the order it was booked."""
+        return ledger.read_entries(self._database)
+
+    def book_dry_run(self, entry: LedgerEntry) -> None:
+        """Book what a dry run would have done, in the place of what an earlier one booked for the same intent."""
+        ledger.book_dry_run(self._database, entry)
+
+    def attempts(self) -> list[Attempt]:
+        """Return every nonce ever promised, of all signers, oldest first."""
+        return [as_attempt(slot) for slot in all_slots(self._database)]
+
+    def close(self) -> None:
+        """Close the file; everything committed stays."""
+        self._database.close()
+
+
+def open_store(path: Path | None) -> Store:
+    """Open or create the state file at `path`; None gives one in memory that ends with the process.
+
+    Raises ConfigError when the file is not ours, comes from a newer version, or cannot be created.
+    """
+    resolved = None if path is None else path.expanduser()
+    return Store(open_database(resolved), resolved)

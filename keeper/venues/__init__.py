@@ -1,0 +1,1 @@
+"""Where seized collateral is sold: pool state mirrored from the chain, quoted with exact integers."""

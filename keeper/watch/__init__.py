@@ -1,0 +1,1 @@
+"""Follows heads and keeps markets, venues and feeds true at one block hash."""

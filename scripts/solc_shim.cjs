@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// Stands in for the native `solc` that forge expects: answers `--version` and pipes standard JSON to npm's compiler.
+'use strict';
+
+const fs = require('node:fs');
+const solc = require('solc');
+
+if (process.argv.includes('--version')) {
+  process.stdout.write(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}\n`);
+} else {
+  process.stdout.write(solc.compile(fs.readFileSync(0, 'utf8')));
+}

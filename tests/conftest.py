@@ -1,0 +1,102 @@
+"""What all tests share: local chains, saved worlds, and how much of everything is to be run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from keeper.devnet.anvil import Anvil, AnvilOptions
+from keeper.devnet.layout import MarketKind
+from keeper.devnet.world import World, WorldOptions, load_world, open_world
+
+SIZES = ("quick", "prove", "soak")
+SIZE = os.environ.get("KEEPER_TEST_SIZE", "quick")
+if SIZE not in SIZES:
+    raise pytest.UsageError(f"KEEPER_TEST_SIZE={SIZE}: choose from {', '.join(SIZES)}")
+
+for _name, _examples in zip(SIZES, (50, 1_000, 20_000), strict=True):
+    settings.register_profile(
+        _name,
+        max_examples=_examples,
+        deadline=None,
+        print_blob=True,
+        # Saved worlds outlive one example on purpose.
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+settings.load_profile(SIZE)
+
+ANVIL_FIXTURES = {"anvil", "bundled_state", "aave_state", "bundled_world", "aave_world"}
+NODE_FIXTURES = {"aave_state", "aave_world"}
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark each test by the fixtures it uses, so that no mark can be forgotten."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if names & ANVIL_FIXTURES:
+            item.add_marker(pytest.mark.anvil)
+        if names & NODE_FIXTURES:
+            item.add_marker(pytest.mark.node)
+
+
+@dataclass(frozen=True, slots=True)
+class TestSize:
+    """How much is to be run: a seeded share, the full counts, or hours of it."""
+
+    __test__ = False
+    name: str
+
+    def pick(self, *, quick: int, prove: int, soak: int | None = None) -> int:
+        """Return the count for this run; soak is ten times prove unless given."""
+        counts = {"quick": quick, "prove": prove, "soak": 10 * prove if soak is None else soak}
+        return counts[self.name]
+
+
+@pytest.fixture(scope="session")
+def size() -> TestSize:
+    return TestSize(SIZE)
+
+
+@pytest.fixture
+async def anvil() -> AsyncIterator[Anvil]:
+    """An empty chain that mines at once."""
+    async with Anvil(AnvilOptions()) as node:
+        yield node
+
+
+async def _saved(kind: MarketKind, borrowers: int, folder: Path) -> Path:
+    async with open_world(WorldOptions(kind=kind, borrowers=borrowers, seed=1)) as world:
+        await world.deploy_executor()
+        await world.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def bundled_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a saved bundled market: 30 borrowers, all healthy, an executor for the operator."""
+    return await _saved("bundled", 30, tmp_path_factory.mktemp("bundled"))
+
+
+@pytest.fixture(scope="session")
+async def aave_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a saved real Aave V3: 100 borrowers, all healthy, an executor for the operator."""
+    return await _saved("aave-v3", 100, tmp_path_factory.mktemp("aave"))
+
+
+@pytest.fixture
+async def bundled_world(bundled_state: Path) -> AsyncIterator[World]:
+    """A fresh copy of the bundled market, on an anvil of its own that mines at once."""
+    async with load_world(bundled_state) as world:
+        yield world
+
+
+@pytest.fixture
+async def aave_world(aave_state: Path) -> AsyncIterator[World]:
+    """A fresh copy of the real Aave V3, on an anvil of its own that mines at once."""
+    async with load_world(aave_state) as world:
+        yield world

@@ -1,0 +1,90 @@
+"""SIGKILL between any two steps of sending: nothing is sent twice, nothing is lost, nothing is unjournalled."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keeper.chain.signer import KeySigner
+from keeper.devnet.anvil import Anvil, AnvilOptions
+from keeper.store import open_store
+from tests.conftest import TestSize
+from tests.faults.fake_chain import CHAIN_ID
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = "5a" * 32
+SIGNER = KeySigner.from_hex(KEY).address
+SEED = 20
+
+
+async def drive(node: Anvil, state: Path, *, kills: int, defect: str = "none") -> dict[str, Any]:
+    await node.set_balance(SIGNER, 10**24)
+    driver = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.faults.kill_driver",
+        *(str(state), node.http_url, KEY, str(SEED), str(kills), defect),
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await driver.communicate()
+    found: dict[str, Any] = json.loads(out.splitlines()[-1]) if driver.returncode == 0 else {}
+    return {**found, "words": err.decode()[-2000:]}
+
+
+async def mined(node: Anvil) -> list[dict[str, Any]]:
+    """Every transaction of the signer on the chain."""
+    found = []
+    for number in range(await node.block_number() + 1):
+        block = await node.rpc.call("eth_getBlockByNumber", hex(number), True)
+        found += [one for one in block["transactions"] if one["from"].lower() == SIGNER.lower()]
+    return found
+
+
+def journalled(state: Path) -> tuple[set[str], list[str | None], list[str | None]]:
+    """Hashes of everything signed, of everything booked, and of everything still open."""
+    store = open_store(state)
+    rows = store._database.rows("SELECT transaction_hash FROM attempts")
+    live = store.journal(chain_id=CHAIN_ID, sender=SIGNER).live()
+    booked = [entry.transaction for entry in store.entries()]
+    store.close()
+    return {row["transaction_hash"] for row in rows}, booked, [slot.transaction for slot in live]
+
+
+@pytest.mark.parametrize("mining", ["at once", "on demand"])
+async def test_a_kill_at_any_step_neither_doubles_nor_loses(size: TestSize, tmp_path: Path, mining: str) -> None:
+    kills = size.pick(quick=20, prove=250)
+    async with Anvil(AnvilOptions(chain_id=CHAIN_ID, no_mining=mining == "on demand")) as node:
+        result = await drive(node, tmp_path / "state.db", kills=kills)
+        found = await mined(node)
+    assert "places" in result, result["words"]
+    signed, booked, live = journalled(tmp_path / "state.db")
+    print(f"seed {SEED}, {kills} kills in {result['runs']} runs at {result['places']}")
+    assert (sum(result["places"].values()), result["last_status"]) == (kills, 0)
+    assert len(result["places"]) >= 6
+    plans = Counter(one["input"] for one in found if one["input"] != "0x")
+    assert plans == {"0x" + f"plan {number}".encode().hex(): 1 for number in range(result["asked"])}
+    assert {one["hash"] for one in found} <= signed
+    assert sorted(booked, key=str) == sorted((one["hash"] for one in found), key=str)
+    assert live == []
+    assert sorted(int(one["nonce"], 16) for one in found) == list(range(len(found)))
+
+
+async def test_the_harness_finds_a_sender_that_journals_after_sending(tmp_path: Path) -> None:
+    async with Anvil(AnvilOptions(chain_id=CHAIN_ID)) as node:
+        result = await drive(node, tmp_path / "state.db", kills=20, defect="journal-after-send")
+        found = await mined(node)
+    signed, _, _ = journalled(tmp_path / "state.db")
+    doubles = [count for count in Counter(one["input"] for one in found).values() if count > 1]
+    unjournalled = {one["hash"] for one in found} - signed
+    print(f"{len(doubles)} doubles, {len(unjournalled)} unjournalled; {result['words']}")
+    assert doubles or unjournalled

@@ -1,0 +1,253 @@
+"""A JSON-RPC proxy that counts what passes and breaks what it is told to.
+
+    async with RpcProxy(node.http_url) as proxy:
+        proxy.break_with(Fault(kind="status", status=429, headers={"Retry-After": "1"}), method="eth_call", times=2)
+        ... use proxy.http_url, proxy.ws_url ...
+        assert proxy.count("eth_call") == 3
+        assert proxy.most_in_window(1.0) <= 20
+
+Each item of a batch counts as one request, at the moment its body has been read here. Over WebSocket
+the handshake counts (as "websocket") and each message of the client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+import aiohttp
+import orjson
+from aiohttp import web
+
+Kind = Literal[
+    "status",  # answer with `status` and `headers`, do not forward
+    "reset",  # close the connection, do not forward
+    "swallow",  # forward, then close the connection without an answer
+    "hang",  # never answer, do not forward
+    "delay",  # forward, answer after `seconds`
+    "drip",  # forward, answer one byte each `seconds`
+    "body",  # answer with the bytes `body`, do not forward
+    "truncate",  # forward, leave away the second half of the answer
+    "result",  # forward, put `value` (or what it makes of the result) in the result's place
+    "error",  # forward, answer with the error object `value` instead
+    "id",  # forward, answer with another id
+]
+_FORWARDED = {"swallow", "delay", "drip", "truncate", "result", "id", "error"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way to fail; which fields count stands beside its kind."""
+
+    kind: Kind
+    status: int = 500
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    body: bytes = b""
+    value: Any = None
+
+
+@dataclass(slots=True)
+class Rule:
+    """A fault for requests of `method` (any, when None), after `skip` and for `left` of them (None: all)."""
+
+    fault: Fault
+    method: str | None
+    skip: int
+    left: int | None
+    hits: int = 0
+
+    def takes(self, method: str) -> bool:
+        """Whether the fault strikes this request; counts."""
+        if self.method not in {None, method} or self.left == 0:
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.left is not None:
+            self.left -= 1
+        self.hits += 1
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request as it arrived; `at_s` on the monotonic clock."""
+
+    at_s: float
+    method: str
+    params: Any
+
+
+class RpcProxy:
+    """A proxy in front of one node, on a port of the kernel's choice."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self._rules: list[Rule] = []
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._runner: web.AppRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._port = 0
+        self.seen: list[Seen] = []
+        self.stalled = False
+        """While true nothing a node says reaches a client over WebSocket."""
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**30)
+        app.router.add_route("*", "/{tail:.*}", self._handle)
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.heal()
+        await self.drop_sockets()
+        assert self._runner is not None
+        assert self._session is not None
+        await self._runner.cleanup()
+        await self._session.close()
+
+    @property
+    def http_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def ws_url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}"
+
+    def break_with(self, fault: Fault, *, method: str | None = None, times: int | None = None, skip: int = 0) -> Rule:
+        """Break matching requests from now on; the rule returned counts how often it struck."""
+        rule = Rule(fault, method, skip, times)
+        self._rules.append(rule)
+        return rule
+
+    def heal(self) -> None:
+        """Let everything pass again."""
+        self._rules.clear()
+        self.stalled = False
+
+    def count(self, method: str | None = None) -> int:
+        """Return how many requests (of `method`) came."""
+        return sum(1 for seen in self.seen if method in {None, seen.method})
+
+    def most_in_window(self, seconds: float) -> int:
+        """Return the greatest number of requests within any `seconds`."""
+        times = sorted(seen.at_s for seen in self.seen)
+        first = most = 0
+        for last, at_s in enumerate(times):
+            while at_s - times[first] >= seconds:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
+
+    async def drop_sockets(self) -> None:
+        """Close every WebSocket."""
+        for socket in list(self._sockets):
+            await socket.close(drain=False)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await self._handle_socket(request)
+        asked = orjson.loads(await request.read())
+        items = asked if isinstance(asked, list) else [asked]
+        for item in items:
+            self._note(item["method"], item.get("params"))
+        struck = next(
+            ((rule, item["id"]) for rule in self._rules for item in items if rule.takes(item["method"])), None
+        )
+        if struck is None:
+            return web.Response(body=await self._forward(asked), content_type="application/json")
+        return await self._break(request, asked, struck[0].fault, struck[1])
+
+    def _note(self, method: str, params: Any) -> None:
+        self.seen.append(Seen(time.monotonic(), method, params))
+
+    async def _forward(self, asked: Any) -> bytes:
+        assert self._session is not None
+        headers = {"content-type": "application/json"}
+        async with self._session.post(self._target, data=orjson.dumps(asked), headers=headers) as response:
+            return await response.read()
+
+    async def _break(self, request: web.Request, asked: Any, fault: Fault, item_id: Any) -> web.StreamResponse:
+        body = await self._forward(asked) if fault.kind in _FORWARDED else b""
+        match fault.kind:
+            case "status":
+                return web.Response(status=fault.status, headers=dict(fault.headers))
+            case "reset" | "swallow":
+                assert request.transport is not None
+                request.transport.abort()
+            case "hang":
+                await asyncio.sleep(3600)
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+            case "drip":
+                return await self._drip(request, body, fault.seconds)
+            case "body":
+                body = fault.body
+            case "truncate":
+                body = body[: len(body) // 2]
+            case "result" | "id" | "error":
+                body = _change(body, fault, item_id)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _drip(self, request: web.Request, body: bytes, seconds: float) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for byte in body:
+            await response.write(bytes((byte,)))
+            await asyncio.sleep(seconds)
+        return response
+
+    async def _handle_socket(self, request: web.Request) -> web.StreamResponse:
+        self._note("websocket", None)
+        assert self._session is not None
+        client = web.WebSocketResponse()
+        await client.prepare(request)
+        self._sockets.add(client)
+        try:
+            async with self._session.ws_connect("ws" + self._target.removeprefix("http")) as node:
+                downwards = asyncio.create_task(self._pass_down(node, client))
+                try:
+                    await self._pass_up(client, node)
+                finally:
+                    downwards.cancel()
+                    await asyncio.gather(downwards, return_exceptions=True)
+        finally:
+            self._sockets.discard(client)
+        return client
+
+    async def _pass_up(self, client: web.WebSocketResponse, node: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in client:
+            asked = orjson.loads(message.data)
+            self._note(asked["method"], asked.get("params"))
+            await node.send_str(message.data)
+
+    async def _pass_down(self, node: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
+        async for message in node:
+            if not self.stalled:
+                await client.send_str(message.data)
+        await client.close(drain=False)
+
+
+def _change(body: bytes, fault: Fault, item_id: Any) -> bytes:
+    """Change the answer to the item that was struck; the others of a batch stay as they are."""
+    answer = orjson.loads(body)
+    for item in answer if isinstance(answer, list) else [answer]:
+        if item["id"] != item_id:
+            continue
+        if fault.kind == "id":
+            item["id"] = 10**9 + item_id
+        elif fault.kind == "error":
+            item.pop("result", None)
+            item["error"] = fault.value
+        else:
+            item["result"] = fault.value(item.get("result")) if callable(fault.value) else fault.value
+    return orjson.dumps(answer)
