@@ -57,21 +57,26 @@ $(STAMPS)/anvil: scripts/fetch_tools.py $(STAMPS)/runtime
 $(STAMPS)/forge: scripts/fetch_tools.py $(STAMPS)/runtime
 	@$(BIN)/python scripts/fetch_tools.py forge >/dev/null; mkdir -p $(STAMPS); touch $@
 
+# Aave V3.6 has no artifacts on npm: compiled into .cache/ once, half a minute.
+$(STAMPS)/fixtures: scripts/compile_fixtures.py contracts/test/support/LiquidationProbe.sol $(STAMPS)/npm $(STAMPS)/runtime
+	@$(BIN)/python scripts/compile_fixtures.py
+	@mkdir -p $(STAMPS) && touch $@
+
 # --- what people type ----------------------------------------------------------------------------------------------
 
 demo: $(STAMPS)/runtime $(STAMPS)/anvil
 	@$(BIN)/keeper demo
 
 # The native forge runs first, and a failing contract test stops everything that follows.
-test: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/anvil $(STAMPS)/forge
+test: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/fixtures $(STAMPS)/anvil $(STAMPS)/forge
 	cd contracts && "$(FORGE)" test --offline
 	$(BIN)/python -m pytest
 
-prove: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/anvil $(STAMPS)/forge
+prove: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/fixtures $(STAMPS)/anvil $(STAMPS)/forge
 	cd contracts && FOUNDRY_PROFILE=prove "$(FORGE)" test --offline
 	KEEPER_TEST_SIZE=prove $(BIN)/python -m pytest --timeout 7200
 
-soak: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/anvil $(STAMPS)/forge
+soak: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/fixtures $(STAMPS)/anvil $(STAMPS)/forge
 	cd contracts && FOUNDRY_PROFILE=soak "$(FORGE)" test --offline
 	KEEPER_TEST_SIZE=soak $(BIN)/python -m pytest --timeout 86400
 

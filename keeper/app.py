@@ -7,8 +7,9 @@ it opens what it needs, works, closes, and returns the document the command prin
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,21 +17,23 @@ from typing import Any, TypeVar
 from keeper.config.load import load_settings, state_file
 from keeper.daemon import Daemon
 from keeper.domain.attempts import Attempt, LedgerEntry
-from keeper.domain.errors import ConfigError, Failed
+from keeper.domain.errors import ConfigError, Failed, RpcError, Transient
 from keeper.domain.plans import Rejected
 from keeper.domain.units import DEVNET_CHAIN_IDS, Address, to_address
-from keeper.estimate.executor import encode_creation, realised_raw
+from keeper.estimate.executor import encode_creation
 from keeper.estimate.fees import decide_fees, gas_limit_for
 from keeper.estimate.report import estimate_report
 from keeper.observe import events
+from keeper.observe.latency import STAGE_CLOCK
+from keeper.outbox import make_sender
 from keeper.ports import Sender
 from keeper.send.channels.dry_run import DryRunSender
-from keeper.send.channels.public import PublicChannel
 from keeper.send.sender import TransactionSender
-from keeper.send.settings import SendSettings
 from keeper.session import Session, open_session
+from keeper.sight import EarlySight
 from keeper.store import open_store
 from keeper.store.ledger import entry_json, pnl_json
+from keeper.watch.forecast import Question, find_tokens, with_forecast
 from keeper.watch.report import scan_report
 from keeper.watch.snapshot import Snapshot
 from keeper.watch.tokens import read_tokens
@@ -43,13 +46,22 @@ _POLL_S = 0.1
 T = TypeVar("T")
 
 
-async def scan(config: Path, block: int | None) -> dict[str, Any]:
-    """Return what is liquidatable at `block` (the newest when None). Raises HistoryMissing."""
+async def scan(config: Path, block: int | None, question: Question | None = None) -> dict[str, Any]:
+    """Return what is liquidatable at `block` (the newest when None), or would be as `question` asks.
+
+    Raises HistoryMissing, and UsageError for a question about a token that is no reserve.
+    """
     settings = load_settings(config)
     async with open_session(settings, state=_kept_state(settings, config)) as session:
         head = await session.chain.head() if block is None else await session.chain.block(block)
         snapshot = await session.watch().start(head)
-        return {**scan_report(settings.chain.id, snapshot), "tokens": await _names(session, snapshot)}
+        names = await _names(session, snapshot)
+        if question is None:
+            return {**scan_report(settings.chain.id, snapshot), "tokens": names}
+        forecast = find_tokens(question, snapshot, names)
+        supposed = with_forecast(snapshot, forecast)
+        report = scan_report(settings.chain.id, supposed, later_s=forecast.horizon_s)
+        return {**report, "forecast": forecast.report(), "tokens": names}
 
 
 async def estimate(config: Path, account: str | None) -> dict[str, Any]:
@@ -87,7 +99,7 @@ def _without_debt(markets: Any, account: Address) -> list[Rejected]:
 
 
 async def run(config: Path, *, live: bool, once: bool, timeout_s: float) -> tuple[dict[str, Any], int]:
-    """Run the daemon; return what it did and the exit code (1 when something is still in flight)."""
+    """Run the daemon; return what it did and the exit code (1 when --once leaves something that is not mined)."""
     settings = load_settings(config)
     if live:
         _require_live_settings(settings)
@@ -101,7 +113,17 @@ async def run(config: Path, *, live: bool, once: bool, timeout_s: float) -> tupl
         await _finish(daemon.once() if once else daemon.forever(), stopped, grace_s=_GRACE_S)
         left = sender.in_flight()
         events.shutdown(reason="signal" if stopped.is_set() else "done", in_flight=len(left))
-        return _run_document(session, daemon), 1 if once and left and not stopped.is_set() else 0
+        is_done = not once or stopped.is_set() or await _are_mined(session, left)
+        return _run_document(session, daemon, left), 0 if is_done else 1
+
+
+async def _are_mined(session: Session, attempts: Sequence[Attempt]) -> bool:
+    """Whether all that is in flight waits for nothing but confirmations; what cannot be asked for is not mined."""
+    try:
+        receipts = [await session.chain.receipt(each.transaction) for each in attempts if each.transaction is not None]
+    except (Transient, RpcError):
+        return False
+    return len(receipts) == len(attempts) and None not in receipts
 
 
 async def deploy_executor(config: Path, *, treasury: str, owner: str | None) -> dict[str, Any]:
@@ -121,12 +143,11 @@ async def deploy_executor(config: Path, *, treasury: str, owner: str | None) -> 
             v2_factories=session.factories("uniswap-v2"),
             v3_factories=session.factories("uniswap-v3"),
         )
-        sender = _live_sender(session, lambda _intent, _time: None, executor=None)
-        try:
+        async with AsyncExitStack() as opened:
+            sender = await make_sender(opened, session, lambda _intent, _time: None)
+            opened.callback(sender.close)
             await sender.recover()
             entry = await _deploy(session, sender, creation)
-        finally:
-            sender.close()
     return {
         "address": entry.detail["contract_address"],
         "transaction": entry.transaction,
@@ -185,37 +206,25 @@ async def _open_daemon(
     sender: Any = DryRunSender(session.store)
     if live:
         await session.check_executor()
-        sender = _live_sender(session, expected, executor=session.executor)
+        sender = await make_sender(opened, session, expected)
         await _require_gas_money(session)
     opened.callback(sender.close)
     await sender.recover()
     daemon = Daemon(
         chain=session.chain,
-        watcher=session.watch(with_venues=True),
+        watcher=session.watch(with_venues=True, live=live),
         sender=sender,
         make_estimator=session.estimator,
         live=live,
         patience_s=timeout_s,
         stop=stop,
+        confirm=session.confirm,
+        sight=EarlySight(session.chain, session.feeds, session.estimator),
     )
     signer = session.signer().address if live else None
     mode = "live" if live else "dry-run"
     events.started(command="run", chain_id=session.settings.chain.id, mode=mode, signer=signer)
     return session, daemon, sender
-
-
-def _live_sender(session: Session, expected: Callable[..., int | None], executor: Address | None) -> TransactionSender:
-    chain = session.settings.chain
-    return TransactionSender(
-        chain=session.chain,
-        chain_id=chain.id,
-        signer=session.signer(),
-        store=session.store,
-        channel=PublicChannel(session.chain),
-        settings=SendSettings(confirmations=chain.confirmations, max_gas_price_wei=session.max_gas_price_wei),
-        realise=lambda receipt: None if executor is None else realised_raw(receipt, executor),
-        expected=expected,
-    )
 
 
 async def _require_gas_money(session: Session) -> None:
@@ -246,12 +255,21 @@ async def _finish(work: Coroutine[Any, Any, T], stopped: asyncio.Event, *, grace
 
 @contextmanager
 def _stopping_on_signals() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGINT and SIGTERM set, instead of ending the process."""
+    """Yield an event that SIGINT and SIGTERM set, instead of ending the process.
+
+    The second one ends it at once: the journal is on the disk before anything leaves, so nothing is lost by that.
+    """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     handled = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(number: int) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.set()
+
     for number in handled:
-        loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(number, stop, number)
     try:
         yield stopped
     finally:
@@ -261,7 +279,7 @@ def _stopping_on_signals() -> Iterator[asyncio.Event]:
 
 async def _deploy(session: Session, sender: TransactionSender, creation: bytes) -> LedgerEntry:
     head = await session.chain.head()
-    tip = await session.chain.suggested_tip_wei()
+    tip = await session.tip_wei(head)
     fees = decide_fees(head, suggested_tip_wei=tip, max_gas_price_wei=session.max_gas_price_wei)
     if fees is None:
         raise Failed("the base fee exceeds [policy] max_gas_price_gwei; wait, or raise it")
@@ -284,14 +302,16 @@ async def _mined(session: Session, sender: Sender, attempt: Attempt) -> LedgerEn
     raise Failed(f"the deployment {attempt.transaction} is not mined yet; run the command again to wait for it")
 
 
-def _run_document(session: Session, daemon: Daemon) -> dict[str, Any]:
+def _run_document(session: Session, daemon: Daemon, left: Sequence[Attempt]) -> dict[str, Any]:
     head = daemon.head
-    intents = {attempt.intent for attempt in daemon.attempts} | {entry.intent for entry in daemon.entries}
+    # A send that was cut off is known to the journal alone.
+    intents = {attempt.intent for attempt in (*daemon.attempts, *left)} | {entry.intent for entry in daemon.entries}
     attempts = [each for each in session.store.attempts() if each.intent in intents]
     return {
         "block": None if head is None else {"number": head.number, "hash": head.hash, "timestamp": head.timestamp_s},
         "attempts": [_attempt_json(each) for each in attempts],
         "entries": [entry_json(entry) for entry in daemon.entries],
+        "latency_ms": STAGE_CLOCK.report(),
     }
 
 

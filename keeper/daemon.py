@@ -9,10 +9,12 @@ position it was for really changes.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
+from typing import Protocol
 
 from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.chain import Head
@@ -22,17 +24,18 @@ from keeper.domain.lending import Refused
 from keeper.domain.plans import Plan, Rejected, SimulatedPlan
 from keeper.domain.units import Address
 from keeper.estimate.planner import Planner
-from keeper.estimate.reprice import reprice
+from keeper.estimate.reprice import replay
 from keeper.estimate.service import Estimator
 from keeper.observe import events
-from keeper.ports import Chain, MarketView, Sender, VenueView
+from keeper.observe.latency import STAGE_CLOCK
+from keeper.ports import Chain, Sender
 from keeper.watch.snapshot import Snapshot
 from keeper.watch.watcher import Watcher
 
 _POLL_S = 0.1
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 _LAST_LOOKS = 5
-_PLANS_KEPT = 256
+_PLANS_KEPT = 64
 """Plans remembered for their profit at the including block's time; each holds the state it was sized on."""
 
 _FATAL_REFUSALS = frozenset({"no_gas_funds"})
@@ -41,15 +44,37 @@ _FATAL_REFUSALS = frozenset({"no_gas_funds"})
 MakeEstimator = Callable[[Snapshot], Awaitable[tuple[Planner, Estimator]]]
 """Makes the planner and its simulator for one snapshot."""
 
+Confirm = Callable[[Snapshot], Awaitable[None]]
+"""Returns when what plans for a snapshot rest on is agreed; raises Disagreement when it is not."""
+
+
+class Sight(Protocol):
+    """Prepares for what the next block may bring. It sends nothing."""
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Take note of a new snapshot."""
+
+    async def run(self) -> None:
+        """Work until cancelled. Trouble with the node is waited out."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ride:
+    """A plan on its way; `mined_s` is the time of the block it succeeded in."""
+
+    plan: Plan
+    mined_s: int | None = None
+
 
 @dataclass(slots=True, kw_only=True)
 class _Pending:
-    """A submitted plan, the state it was sized on, and the block that included it."""
+    """A submitted plan, the snapshot it was sized on, what was on its way before it, and the block that included it."""
 
     simulated: SimulatedPlan
     intent: str
-    market: MarketView
-    venues: VenueView
+    base: Snapshot
+    before: tuple[_Ride, ...]
+    ride: _Ride
     deadline_s: float
     block: int | None = None
 
@@ -67,12 +92,16 @@ class Daemon:
         live: bool,
         patience_s: float,
         stop: asyncio.Event,
+        confirm: Confirm | None = None,
+        sight: Sight | None = None,
     ) -> None:
         """Make a daemon that ends when `stop` is set; `once` waits `patience_s` for each inclusion."""
         self._chain = chain
         self._watcher = watcher
         self._sender = sender
         self._make_estimator = make_estimator
+        self._confirm = confirm
+        self._sight = sight
         self._live = live
         self._patience_s = patience_s
         self._clock = SystemClock()
@@ -82,6 +111,7 @@ class Daemon:
         self._faults: dict[tuple[str, Address], str] = {}
         self._taken_over_until_s = 0.0
         self._stop = stop
+        self._is_frozen = False
         self.entries: list[LedgerEntry] = []
         self.attempts: list[Attempt] = []
         self.head: Head | None = None
@@ -89,9 +119,11 @@ class Daemon:
     def expected_raw(self, intent: str, block_time_s: int) -> int | None:
         """Return what a plan of this run earns in a block of that time, None when it is not known."""
         planned = self._planned.get(intent)
-        if planned is None:
+        if planned is None or planned.base.venues is None:
             return None
-        return reprice(planned.simulated.plan, planned.market, planned.venues, block_time_s)
+        planned.ride.mined_s = block_time_s
+        rides = [(ride.plan, ride.mined_s) for ride in (*planned.before, planned.ride) if ride.mined_s is not None]
+        return replay(rides, planned.base.markets, planned.base.venues)[-1]
 
     async def once(self) -> None:
         """Do everything that pays now, and wait for inclusion within the patience of each plan.
@@ -108,10 +140,13 @@ class Daemon:
 
     async def forever(self) -> None:
         """Take up every head, the newest first, until stopped. Trouble with the node is waited out."""
-        async with aclosing(_until(self._chain.heads(), self._stop)) as heads:
-            async for head in heads:
-                if self.head is not None and head.hash == self.head.hash:
-                    continue  # the last step took it up by itself
+        async with _beside(self._sight), aclosing(_until(self._chain.heads(), self._stop)) as heads:
+            async for announced in heads:
+                head = announced
+                if self.head is not None and head.number <= self.head.number:
+                    head = await self._newest(head)  # a step runs ahead of what is announced; or it is a reorg
+                    if head.hash == self.head.hash:
+                        continue
                 await self._step_patiently(head, chain(_RETRY_PAUSES_S, repeat(_RETRY_PAUSES_S[-1])))
         await self._wind_up()
 
@@ -153,14 +188,26 @@ class Daemon:
         """Settle, look, and send until nothing pays on the newest head."""
         newest: Head | None = head
         while newest is not None and not self._stop.is_set():
+            STAGE_CLOCK.begin()
             await self._settle(newest)
             snapshot = await self._watcher.advance(newest)
             events.head_seen(newest)
+            STAGE_CLOCK.mark("revalued")
             self.head = newest
+            if self._sight is not None:
+                self._sight.follow(snapshot)
+            self._freeze_what_stays()
             self._forget_included(snapshot)
             newest = await self._send_what_pays(snapshot)
         if not self._live:
             await self._settle(head)  # a dry run books at once, and no later head may come to collect it
+
+    def _freeze_what_stays(self) -> None:
+        """Spare the collector what was loaded for good; a full collection of it takes tens of milliseconds."""
+        if not self._is_frozen:
+            self._is_frozen = True
+            gc.collect()
+            gc.freeze()
 
     async def _settle(self, head: Head) -> None:
         for entry in await self._sender.settle(head):
@@ -168,6 +215,7 @@ class Daemon:
             for pending in self._pending:
                 if pending.intent == entry.intent:
                     pending.block = entry.block
+                    STAGE_CLOCK.note("included", self._clock.monotonic_s() - pending.deadline_s + self._patience_s)
 
     def _forget_included(self, snapshot: Snapshot) -> None:
         """Drop what `snapshot` contains already, and what can no longer happen."""
@@ -191,6 +239,10 @@ class Daemon:
         for each in self._pending:
             _lay_over(planner, each.simulated.plan, snapshot.inclusion_s)
         self._report_feeds(snapshot)
+        if planner.next_plan() is not None:
+            STAGE_CLOCK.mark("confirmed")
+            if self._confirm is not None:
+                await self._confirm(snapshot)
         while not self._stop.is_set():
             best = await estimator.best([each.simulated.calldata for each in self._pending])
             if best is None:
@@ -199,7 +251,7 @@ class Daemon:
             if self._live and self._is_busy(best.plan):
                 planner.reject(best.plan, _in_flight(best.plan))
                 continue
-            await self._submit(planner, best)
+            await self._submit(planner, best, snapshot)
             if self._live:
                 newest = await self._chain.head()
                 if newest.hash != snapshot.head.hash:
@@ -209,14 +261,16 @@ class Daemon:
     def _is_busy(self, plan: Plan) -> bool:
         return any(_key(each.simulated.plan) == _key(plan) for each in self._pending)
 
-    async def _submit(self, planner: Planner, best: SimulatedPlan) -> None:
+    async def _submit(self, planner: Planner, best: SimulatedPlan, snapshot: Snapshot) -> None:
         plan = best.plan
+        STAGE_CLOCK.mark("planned")
         events.plan_made(plan)
         pending = _Pending(
             simulated=best,
             intent="",
-            market=planner.markets[plan.market],
-            venues=planner.venues,
+            base=snapshot,
+            before=tuple(each.ride for each in self._pending),
+            ride=_Ride(plan=plan),
             deadline_s=self._clock.monotonic_s() + self._patience_s,
         )
         answer = await self._sender.submit(best)
@@ -268,6 +322,20 @@ class Daemon:
                     if self._faults.get((market, token)) != status.reason:
                         events.feed_unusable(market, status)
         self._faults = faults
+
+
+@asynccontextmanager
+async def _beside(sight: Sight | None) -> AsyncIterator[None]:
+    """Run `sight` as long as the context lasts."""
+    if sight is None:
+        yield
+        return
+    task = asyncio.create_task(sight.run(), name="early-sight")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 def _key(plan: Plan) -> tuple[str, Address]:

@@ -20,6 +20,7 @@ from keeper.domain.chain import (
     SimulatedCall,
     SimulatedOutcome,
 )
+from keeper.domain.errors import RpcError, Transient
 from keeper.domain.feeds import FeedStatus
 from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
 from keeper.domain.plans import SimulatedPlan
@@ -52,12 +53,18 @@ class Chain(Protocol):
     async def nonce(self, address: Address) -> int:
         """Return the number of mined transactions of `address` at the newest block."""
 
-    async def logs(
-        self, *, addresses: Sequence[Address], topics: Sequence[bytes], first: int, last: int
-    ) -> list[Log]:
+    async def logs(self, *, addresses: Sequence[Address], topics: Sequence[bytes], first: int, last: int) -> list[Log]:
         """Return logs of `addresses` whose topic 0 is one of `topics` (any, when empty), in order.
 
         Raises RangeRefused when the provider wants a smaller range or result.
+        """
+
+    async def confirm(
+        self, head: Head, reads: Mapping[Call, bytes], contracts: Mapping[Address, bytes] | None = None
+    ) -> None:
+        """Return when all endpoints agree on `head`, these answers of views at it, and these code hashes.
+
+        Raises Disagreement.
         """
 
     async def read(self, calls: Sequence[Call], at: Head) -> list[CallResult]:
@@ -74,8 +81,17 @@ class Chain(Protocol):
         """Execute `calls` one after another in a block on top of `at` (eth_simulateV1)."""
 
     async def suggested_tip_wei(self) -> int: ...
+    async def gas_price_wei(self) -> int:
+        """Return the price per gas the node suggests where blocks carry no base fee."""
+
     async def send_raw(self, raw: bytes) -> str:
         """Broadcast signed bytes; return the hash the node answers. Raises RpcError, Transient."""
+
+    async def send_raw_to_all(self, raw: bytes) -> list[str | RpcError | Transient]:
+        """Broadcast signed bytes through every endpoint; return each one's hash or what went wrong, never raise.
+
+        One that has accepted ends the wait for the others.
+        """
 
     async def receipt(self, transaction_hash: str) -> Receipt | None: ...
 
@@ -96,8 +112,12 @@ class Signer(Protocol):
         fee_cap_wei: int,
         tip_wei: int,
         value_wei: int = 0,
+        legacy: bool = False,
     ) -> tuple[bytes, str]:
-        """Return the signed EIP-1559 transaction's bytes and hash (0x, lower-case)."""
+        """Return the signed transaction's bytes and hash (0x, lower-case).
+
+        It is one of EIP-1559, or when `legacy` of type 0 with the fee cap as its gas price.
+        """
 
 
 class MarketView(Protocol):
@@ -136,6 +156,12 @@ class MarketView(Protocol):
     def price_base(self, token: Address) -> int | None:
         """Return the oracle's price of one whole token, None when the oracle has no answer."""
 
+    def price_evidence(self) -> Mapping[Call, bytes]:
+        """Return the oracle's answers the view rests on, as reads that can be repeated (empty: it reverted).
+
+        One for each token, in the order of `tokens`.
+        """
+
     def accounts(self) -> Sequence[Address]:
         """Return all accounts with debt, sorted."""
 
@@ -154,14 +180,10 @@ class MarketView(Protocol):
     def pairs(self, account: Address) -> list[tuple[Address, Address]]:
         """Return (debt, collateral) for each non-zero debt and each enabled collateral."""
 
-    def largest(
-        self, account: Address, debt: Address, collateral: Address, at_s: int
-    ) -> Outcome | Refused:
+    def largest(self, account: Address, debt: Address, collateral: Address, at_s: int) -> Outcome | Refused:
         """Return the outcome of the call that repays most, or the code of the refusal."""
 
-    def ranges(
-        self, account: Address, debt: Address, collateral: Address, at_s: int
-    ) -> list[RepayRange]:
+    def ranges(self, account: Address, debt: Address, collateral: Address, at_s: int) -> list[RepayRange]:
         """Return all repay amounts the pool accepts against underlying, lowest first.
 
         Explicit amounts are chosen so that they stay valid at any later time within minutes.
@@ -172,6 +194,12 @@ class MarketView(Protocol):
 
     def after(self, call: LiquidationCall, at_s: int) -> MarketView:
         """Return the market as `call` leaves it. The call must be one that succeeds."""
+
+    def with_prices(self, prices: Mapping[Address, int]) -> MarketView:
+        """Return the market as it would be with other oracle prices, in base units per whole token."""
+
+    def has_unpriced(self, at_s: int) -> bool:
+        """Return whether the health of any account may be unknown for want of a price."""
 
     def flash_fee_raw(self, token: Address, amount_raw: int) -> int | None:
         """Return the premium of borrowing `amount_raw` from this pool, None when it will not lend."""
@@ -193,9 +221,7 @@ class VenueView(Protocol):
 class FeedReader(Protocol):
     """Reads and judges price feeds."""
 
-    async def read(
-        self, sources: Mapping[Address, Address], at: Head
-    ) -> Mapping[Address, FeedStatus]: ...
+    async def read(self, sources: Mapping[Address, Address], at: Head) -> Mapping[Address, FeedStatus]: ...
 
 
 class LendingMarket(Protocol):
@@ -210,8 +236,12 @@ class LendingMarket(Protocol):
     async def start(self, at: Head) -> None:
         """Check the deployment and find its accounts up to `at`. Raises ConfigError."""
 
-    async def advance(self, at: Head, logs: Sequence[Log] | None) -> MarketView:
-        """Return the market at `at`, given all its logs since the last view (None: re-read all)."""
+    async def advance(self, at: Head, logs: Sequence[Log] | None, *, since: Head | None = None) -> MarketView:
+        """Return the market at `at`, given all its logs after `since` (None: after the last view).
+
+        `since` is a head this market was given before, and lies below the last one after a
+        reorganisation. Without logs the market finds by itself what it missed.
+        """
 
 
 class Venues(Protocol):
@@ -231,9 +261,7 @@ class Discoveries(Protocol):
     def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
         """Return (accounts, last block, its hash) of `scope`, None when nothing is kept."""
 
-    def save_accounts(
-        self, scope: str, found: Sequence[Address], last_block: int, block_hash: str
-    ) -> None:
+    def save_accounts(self, scope: str, found: Sequence[Address], last_block: int, block_hash: str) -> None:
         """Add `found` and move the cursor, in one transaction."""
 
 

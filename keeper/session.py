@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from eth_utils.crypto import keccak
 
 from keeper.chain.backfill import backfill
 from keeper.chain.client import RpcChain
@@ -14,10 +18,10 @@ from keeper.config.load import environment_key, read_password
 from keeper.config.model import Settings, VenueSettings
 from keeper.domain.chain import AccountOverride, Call, Head, SimulatedCall
 from keeper.domain.errors import ConfigError, Failed
-from keeper.domain.feeds import FeedRule
+from keeper.domain.feeds import FeedRule, SequencerRule
 from keeper.domain.fixed_point import mul_div_down
 from keeper.domain.swaps import VenueKind
-from keeper.domain.units import DEVNET_CHAIN_IDS, WAD, ZERO_ADDRESS, Address, address_bytes, to_address
+from keeper.domain.units import BPS, DEVNET_CHAIN_IDS, WAD, ZERO_ADDRESS, Address, address_bytes, to_address
 from keeper.estimate.fees import decide_fees
 from keeper.estimate.gas import GasMemory
 from keeper.estimate.planner import Planner
@@ -29,9 +33,12 @@ from keeper.lending.aave_v3.errors import decode_revert
 from keeper.lending.registry import market_maker
 from keeper.observe import events
 from keeper.observe.logs import register_secret
+from keeper.observe.progress import BackfillProgress
+from keeper.observe.redact import shorten_url
 from keeper.oracles.chainlink import ChainlinkFeeds
 from keeper.ports import LendingMarket
-from keeper.store import Store, open_store
+from keeper.send.evidence import read_genesis_hash
+from keeper.store import Store, open_store, set_aside
 from keeper.venues.book import VenueBook
 from keeper.venues.pools import VenueConfig
 from keeper.watch.snapshot import Snapshot
@@ -49,11 +56,16 @@ _DEFAULT_TIERS: dict[VenueKind, tuple[int, ...]] = {"uniswap-v2": (3000,), "unis
 class Session:
     """One command's view of one configuration; its parts are made when asked for."""
 
-    def __init__(self, settings: Settings, chain: RpcChain, store: Store) -> None:
+    def __init__(self, settings: Settings, chain: RpcChain, store: Store, state: Path | None = None) -> None:
+        """Make a session whose books are kept beside `state`, where the settings name one."""
+        self._state = None if settings.state is None else state
         self.settings = settings
         self.chain = chain
         self.store = store
-        self.feeds = ChainlinkFeeds(chain, {feed.token: feed for feed in _feed_rules(settings)})
+        self.feeds = ChainlinkFeeds(
+            chain, {feed.token: feed for feed in _feed_rules(settings)}, sequencer=_sequencer_rule(settings)
+        )
+        self._contracts: dict[Address, bytes] = {}
         self._signer: KeySigner | None = None
         self._memory = GasMemory()
         self._simulator: Simulator | None = None
@@ -75,19 +87,31 @@ class Session:
             self._signer = _open_signer(self.settings)
         return self._signer
 
-    def watch(self, *, with_venues: bool = False) -> Watcher:
-        """Return a watcher of the configured markets. Raises ConfigError when venues are wanted and none are named."""
+    def watch(self, *, with_venues: bool = False, live: bool = False) -> Watcher:
+        """Return a watcher of the configured markets. Raises ConfigError when venues are wanted and none are named.
+
+        A `live` one refuses pools whose rules are unverified, unless the market's settings allow them.
+        """
         venues = None
         hubs = self.settings.policy.hub_tokens
         if with_venues:
             if not self.settings.venues:
                 raise ConfigError("no [[venues]]; name at least one exchange to sell the collateral on")
             venues = VenueBook(self.chain, [_venue(each) for each in self.settings.venues], hubs)
-        return Watcher(self.chain, self._markets(), venues, self.feeds, hubs or ())
+        return Watcher(self.chain, self._markets(live=live), venues, self.feeds, hubs or ())
 
     async def estimator(self, snapshot: Snapshot) -> tuple[Planner, Estimator]:
-        """Return a planner and its simulator for `snapshot`."""
-        tip_wei = await self.chain.suggested_tip_wei()
+        """Return a planner and its simulator for `snapshot`. Nothing is asked for while nobody is unhealthy."""
+        calm = not any(view.unhealthy(snapshot.inclusion_s) for view in snapshot.markets.values())
+        tip_wei, balances, native_price_base = (
+            (0, {}, None)
+            if calm
+            else await asyncio.gather(
+                self.tip_wei(snapshot.head),
+                self._executor_balances(snapshot),
+                self._native_price_base(snapshot.head),
+            )
+        )
         fees = decide_fees(snapshot.head, suggested_tip_wei=tip_wei, max_gas_price_wei=self.max_gas_price_wei)
         if snapshot.venues is None:
             raise Failed("plans need venues")
@@ -98,12 +122,18 @@ class Session:
             venues=snapshot.venues,
             feeds=snapshot.feeds,
             fees=fees,
-            balances=await self._executor_balances(snapshot),
-            native_price_base=await self._native_price_base(snapshot.head),
+            balances=balances,
+            native_price_base=native_price_base,
         )
         settings = self._estimate_settings()
         planner = Planner(situation, settings, self._memory)
         return planner, Estimator(planner, self._simulator_for(snapshot, settings), fees, events.plan_differs)
+
+    async def tip_wei(self, head: Head) -> int:
+        """Return the tip per gas to offer above the base fee; where blocks have none, the whole gas price."""
+        if head.base_fee_wei == 0:
+            return await self.chain.gas_price_wei()
+        return await self.chain.suggested_tip_wei()
 
     async def lending_pools(self) -> list[Address]:
         """Return the pools of the configured markets. Raises ConfigError for a provider that is none."""
@@ -111,7 +141,7 @@ class Session:
         for market in self.settings.markets:
             provider = market.addresses_provider
             (answer,) = await self.chain.read([Call(to=provider, data=_GET_POOL)], await self.chain.head())
-            if not answer.ok or len(answer.data) != 32 or not any(answer.data):  # noqa: PLR2004 - one word
+            if not answer.ok or len(answer.data) != 32 or not any(answer.data):
                 raise ConfigError(
                     f"markets.{market.name}: addresses_provider {provider} is an address without code,"
                     " or not an addresses provider"
@@ -137,7 +167,8 @@ class Session:
     async def check_executor(self) -> None:
         """Raise ConfigError when the configured executor has no code or does not know the signer."""
         executor = self.executor
-        if executor is None or not await self.chain.code(executor):
+        code = b"" if executor is None else await self.chain.code(executor)
+        if executor is None or not code:
             raise ConfigError(f"[executor] address {executor} is an address without code; deploy one, or correct it")
         signer = self.signer().address
         questions = [_IS_OPERATOR + bytes(12) + address_bytes(signer), _OWNER]
@@ -146,21 +177,47 @@ class Session:
         if not may_operate.ok or not owner.ok:
             raise ConfigError(f"[executor] address {executor} is not a KeeperExecutor; deploy one, or correct it")
         if not any(may_operate.data) and owner.data[-20:] != address_bytes(signer):
-            raise ConfigError(f"the signer {signer} is not an operator of the executor {executor}; its owner can add it")
+            raise ConfigError(
+                f"the signer {signer} is not an operator of the executor {executor}; its owner can add it"
+            )
+        self._contracts = {executor: keccak(code)}
 
-    def _markets(self) -> list[LendingMarket]:
+    async def confirm(self, snapshot: Snapshot) -> None:
+        """Return when the endpoints agree on what a plan for `snapshot` rests on. Raises Disagreement.
+
+        That is the head, every round and every price used, and the executor's code. One endpoint is
+        taken at its word.
+        """
+        if len(self.settings.chain.rpc_urls) == 1:
+            return
+        reads = dict(self.feeds.evidence(snapshot.head))
+        for view in snapshot.markets.values():
+            reads.update(view.price_evidence())
+        await self.chain.confirm(snapshot.head, reads, self._contracts)
+
+    def _markets(self, *, live: bool) -> list[LendingMarket]:
         return [
             market_maker(market.protocol)(
                 self.chain,
-                self.store,
                 name=market.name,
                 addresses_provider=market.addresses_provider,
                 start_block=market.start_block,
                 backfill=backfill,
-                on_progress=None,
+                book_path=self._book_path(market.name),
+                audit_accounts=market.audit_accounts,
+                on_progress=BackfillProgress(market.name),
+                allow_unverified=market.allow_unverified_revision or not live,
             )
             for market in self.settings.markets
         ]
+
+    def _book_path(self, market: str) -> Path | None:
+        """Return where a market's book is kept; nothing is kept without [state]."""
+        if self._state is None:
+            return None
+        plain = "".join(char if char.isalnum() else "-" for char in market)[:40]
+        mark = hashlib.blake2b(market.encode(), digest_size=4).hexdigest()
+        return self._state.with_name(f"{self._state.stem}.{plain}-{mark}.book")
 
     def _estimate_settings(self) -> EstimateSettings:
         policy = self.settings.policy
@@ -170,6 +227,7 @@ class Session:
             sizing=policy.sizing,
             target_health_wad=int(policy.target_health * WAD),
             max_gas_price_wei=self.max_gas_price_wei,
+            tip_profit_bps=int(policy.tip_profit_share * BPS),
             wrapped_native=self.settings.chain.wrapped_native,
         )
 
@@ -215,7 +273,8 @@ class Session:
 async def open_session(settings: Settings, *, state: Path | None) -> AsyncIterator[Session]:
     """Open chain and store, and close them again. Raises ConfigError and ChainUnreachable."""
     for url in (*settings.chain.rpc_urls, settings.chain.ws_url or ""):
-        register_secret(url)
+        if shorten_url(url) != url.rstrip("/"):  # a bare host is no secret, and errors have to name it
+            register_secret(url)
     store = open_store(state)
     try:
         chain = await connect(
@@ -223,18 +282,52 @@ async def open_session(settings: Settings, *, state: Path | None) -> AsyncIterat
             chain_id=settings.chain.id,
             ws_url=settings.chain.ws_url,
             requests_per_second=settings.chain.requests_per_second,
+            quorum=settings.chain.quorum,
         )
         async with chain:
-            yield Session(settings, chain, store)
+            store = await _store_of_this_chain(settings.chain.id, chain, store, state)
+            yield Session(settings, chain, store, state)
     finally:
         store.close()
 
 
+async def _store_of_this_chain(chain_id: int, chain: RpcChain, store: Store, state: Path | None) -> Store:
+    """Return `store`, bound to the chain; on a devnet that was started anew, an empty one in its place.
+
+    Devnets share their id and live for minutes: what was kept about an earlier one is set aside,
+    not lost, and not in the way. Raises ConfigError for any other chain the file is not about.
+    """
+    genesis = None if state is None else await read_genesis_hash(chain)
+    if genesis is None or state is None:
+        return store
+    known = store.genesis_hash(chain_id)
+    if known not in {None, genesis} and chain_id in DEVNET_CHAIN_IDS:
+        store.close()
+        aside = set_aside(state, mark=str(known)[2:10])
+        events.state_set_aside(path=str(aside), chain_id=chain_id)
+        store = open_store(state)
+    store.bind_chain(chain_id, genesis)
+    return store
+
+
 def _feed_rules(settings: Settings) -> list[FeedRule]:
     return [
-        FeedRule(token=feed.token, heartbeat_s=feed.heartbeat_s, min_answer=feed.min, max_answer=feed.max)
+        FeedRule(
+            token=feed.token,
+            heartbeat_s=feed.heartbeat_s,
+            min_answer=feed.min,
+            max_answer=feed.max,
+            max_jump_bps=feed.max_jump_bps,
+            second_source=feed.second_source,
+            jump_blocks=feed.jump_blocks,
+        )
         for feed in settings.feeds
     ]
+
+
+def _sequencer_rule(settings: Settings) -> SequencerRule | None:
+    feed = settings.chain.sequencer_feed
+    return None if feed is None else SequencerRule(feed=feed, grace_s=settings.chain.sequencer_grace_s)
 
 
 def _venue(settings: VenueSettings) -> VenueConfig:
@@ -267,4 +360,7 @@ def _open_signer(settings: Settings) -> KeySigner:
     if key is None:
         raise ConfigError("[signer] allow_env_key is set, but KEEPER_PRIVATE_KEY is empty; export the key")
     register_secret(key.get_secret_value())
-    return KeySigner.from_hex(key.get_secret_value())
+    try:
+        return KeySigner.from_hex(key.get_secret_value())
+    except ConfigError as error:
+        raise ConfigError(f"KEEPER_PRIVATE_KEY: {error}") from None

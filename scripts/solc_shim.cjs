@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 // Stands in for the native `solc` that forge expects: answers `--version` and pipes standard JSON to npm's compiler.
+// `--compiler=NAME` takes another of the pinned compilers in node_modules.
 'use strict';
 
 const fs = require('node:fs');
-const solc = require('solc');
+const named = process.argv.find((argument) => argument.startsWith('--compiler='));
+const solc = require(named ? named.slice('--compiler='.length) : 'solc');
 
 if (process.argv.includes('--version')) {
   process.stdout.write(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}\n`);

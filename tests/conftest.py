@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from keeper.devnet.anvil import Anvil, AnvilOptions
 from keeper.devnet.layout import MarketKind
 from keeper.devnet.world import World, WorldOptions, load_world, open_world
+from scripts.compile_fixtures import FIXTURES, compile_fixture
 
 SIZES = ("quick", "prove", "soak")
 SIZE = os.environ.get("KEEPER_TEST_SIZE", "quick")
@@ -30,8 +31,8 @@ for _name, _examples in zip(SIZES, (50, 1_000, 20_000), strict=True):
     )
 settings.load_profile(SIZE)
 
-ANVIL_FIXTURES = {"anvil", "bundled_state", "aave_state", "bundled_world", "aave_world"}
-NODE_FIXTURES = {"aave_state", "aave_world"}
+NODE_FIXTURES = {"aave_state", "aave_world", "compiled_fixtures", "aave_36_state", "aave_36_world"}
+ANVIL_FIXTURES = NODE_FIXTURES | {"anvil", "bundled_state", "bundled_world"}
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -69,6 +70,13 @@ async def anvil() -> AsyncIterator[Anvil]:
         yield node
 
 
+@pytest.fixture(scope="session")
+def compiled_fixtures() -> None:
+    """The real Aave V3.6 and the probe, compiled (once; later runs find them in the cache)."""
+    for fixture in FIXTURES:
+        compile_fixture(fixture)
+
+
 async def _saved(kind: MarketKind, borrowers: int, folder: Path) -> Path:
     async with open_world(WorldOptions(kind=kind, borrowers=borrowers, seed=1)) as world:
         await world.deploy_executor()
@@ -86,6 +94,19 @@ async def bundled_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def aave_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a saved real Aave V3: 100 borrowers, all healthy, an executor for the operator."""
     return await _saved("aave-v3", 100, tmp_path_factory.mktemp("aave"))
+
+
+@pytest.fixture(scope="session")
+async def aave_36_state(compiled_fixtures: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a saved real Aave V3.6: 100 borrowers, all healthy, an executor for the operator."""
+    return await _saved("aave-v3.6", 100, tmp_path_factory.mktemp("aave-36"))
+
+
+@pytest.fixture
+async def aave_36_world(aave_36_state: Path) -> AsyncIterator[World]:
+    """A fresh copy of the real Aave V3.6, on an anvil of its own that mines at once."""
+    async with load_world(aave_36_state) as world:
+        yield world
 
 
 @pytest.fixture

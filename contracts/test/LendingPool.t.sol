@@ -212,6 +212,39 @@ contract LendingPoolTest is Market {
         pool.repay(address(usdc), 1e6, 2, borrower);
     }
 
+    /// @dev Every rounding favours the pool: a unit taken out costs a whole share, a unit put in buys none.
+    function test_roundingFavoursThePool() public {
+        deposit(borrower, weth, 1000e18);
+        take(borrower, usdc, 1_000_000e6);
+        vm.warp(block.timestamp + 365 days);
+        AToken aUsdc = aTokenOf(usdc);
+        DebtToken debt = DebtToken(pool.getReserveData(address(usdc)).variableDebtTokenAddress);
+        uint256 shares = aUsdc.scaledBalanceOf(lender);
+        vm.prank(lender);
+        pool.withdraw(address(usdc), 1, lender);
+        vm.assertEq(aUsdc.scaledBalanceOf(lender), shares - 1);
+        shares = debt.scaledBalanceOf(borrower);
+        take(borrower, usdc, 1);
+        vm.assertEq(debt.scaledBalanceOf(borrower), shares + 1);
+        usdc.mint(borrower, 1);
+        vm.startPrank(borrower);
+        usdc.approve(address(pool), 1);
+        vm.expectRevert(Errors.InvalidBurnAmount.selector);
+        pool.repay(address(usdc), 1, 2, borrower);
+        vm.expectRevert(Errors.InvalidMintAmount.selector);
+        pool.supply(address(usdc), 1, borrower, 0);
+    }
+
+    /// @dev The smallest debt is worth one base unit, and the smallest deposit none.
+    function test_valuesRoundAgainstTheAccount() public {
+        deposit(borrower, usdc, 100e6);
+        take(borrower, weth, 1);
+        deposit(borrower, weth, 1e6);
+        (uint256 collateral, uint256 debt,,,,) = pool.getUserAccountData(borrower);
+        vm.assertEq(collateral, 100e8);
+        vm.assertEq(debt, 1);
+    }
+
     function test_statusBits() public {
         deposit(borrower, weth, 1e18);
         vm.prank(admin);

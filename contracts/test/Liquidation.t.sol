@@ -107,6 +107,24 @@ contract LiquidationTest is Market {
         vm.assertEq(pool.getUserConfiguration(borrower), 0);
     }
 
+    /// @dev What was written off still belongs to depositors, but earns nothing: nobody pays interest on it.
+    function test_aWrittenOffDebtEarnsNothing() public {
+        deposit(lender, weth, 100e18);
+        take(lender, dai, 1_000_000e18);
+        deposit(borrower, weth, 50_000e18);
+        take(borrower, dai, 79_000_000e18);
+        setPrice(address(weth), 100e8);
+        fundLiquidator(dai);
+        setPolicy(CloseFactor.Policy.TIERED);
+        liquidate(weth, dai, MAX);
+        vm.assertGt(pool.getReserveDeficit(address(dai)), 70_000_000e18, "written off");
+        uint256 supplied = aTokenOf(dai).totalSupply();
+        uint256 owed = debtOf(dai, lender);
+        vm.warp(block.timestamp + 365 days);
+        uint256 earned = aTokenOf(dai).totalSupply() - supplied;
+        vm.assertLe(earned, (debtOf(dai, lender) - owed) * 9 / 10, "earned");
+    }
+
     function test_otherPoliciesLeaveTheDebtStanding() public {
         makeUnhealthy(800e8);
         fundLiquidator(usdc);

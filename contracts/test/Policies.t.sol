@@ -64,6 +64,18 @@ contract PoliciesTest is RandomPosition {
         checkMaximum(s, dynamicMax(s));
     }
 
+    /// @dev Paid in deposit tokens, the liquidator receives whole shares, rounded up, and the pool pays out nothing.
+    function testFuzz_depositTokensRoundUp(uint256 seed) public {
+        Seen memory s = makePosition(seed);
+        (, uint256 seizedRaw,) = expected(s, s.owedRaw);
+        uint256 index = pool.getReserveNormalizedIncome(address(s.collateral));
+        uint256 available = pool.getVirtualUnderlyingBalance(address(s.collateral));
+        vm.prank(liquidator);
+        pool.liquidationCall(address(s.collateral), address(s.debt), borrower, MAX, true);
+        vm.assertEq(aTokenOf(s.collateral).scaledBalanceOf(liquidator), (seizedRaw * 1e27 + index - 1) / index);
+        vm.assertEq(pool.getVirtualUnderlyingBalance(address(s.collateral)), available);
+    }
+
     /// @dev Dynamic: after the largest repayment the health is the target, to the granularity of a unit.
     function testFuzz_dynamicReachesTheTarget(uint256 seed) public {
         Seen memory s = makePosition(seed);
@@ -74,6 +86,36 @@ contract PoliciesTest is RandomPosition {
         liquidate(s.collateral, s.debt, MAX);
         // A unit of bitcoin is worth 0.0004 dollars, and the smallest account here owes about 70.
         vm.assertApproxEqAbs(health(borrower), TARGET_WAD, 5e13, "health after");
+    }
+
+    /// @dev Tiered: the edges themselves. At 0.95 all may be closed, above it half; a debt that is exactly half of all
+    /// debts may be closed to the last unit; at 2,000 an account is large, one unit below it is small.
+    function test_tieredEdges() public pure {
+        CloseFactor.Pair memory p;
+        (p.debtRaw, p.debtPrice, p.debtUnit) = (4e18 + 1, 2000e8, 1e18);
+        (p.collateralRaw, p.collateralPrice, p.collateralUnit) = (9000e6, 1e8, 1e6);
+        uint256 debtBase = 8000e8 + 1;
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, debtBase, 0.95e18), p.debtRaw);
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, debtBase, 0.95e18 + 1), 2e18 + 5e6);
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, 2 * debtBase, 0.99e18), p.debtRaw);
+        vm.assertLt(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, 2 * debtBase - 2, 0.99e18), p.debtRaw, "half");
+        p.collateralRaw = 2000e6;
+        vm.assertLt(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, debtBase, 0.99e18), p.debtRaw, "large");
+        p.collateralRaw = 2000e6 - 1;
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.TIERED, p, debtBase, 0.99e18), p.debtRaw);
+    }
+
+    /// @dev Dynamic: what a collateral of 77 % by 104 % gives up cannot heal an account that is worse than that.
+    function test_dynamicEdges() public pure {
+        CloseFactor.Pair memory p;
+        (p.debtRaw, p.debtPrice, p.debtUnit) = (1000e6, 1e8, 1e6);
+        (p.thresholdBps, p.bonusBps) = (7700, 10_400);
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.DYNAMIC, p, 1000e8, 0.8008e18), p.debtRaw);
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.DYNAMIC, p, 1000e8, 0.1e18), p.debtRaw);
+        // 1000 * (1.05 - 0.99) / (1.05 - 0.8008) = 240.770465...
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.DYNAMIC, p, 1000e8, 0.99e18), 240_770_466);
+        (p.thresholdBps, p.bonusBps) = (10_000, 10_500);
+        vm.assertEq(CloseFactor.maxRepay(CloseFactor.Policy.DYNAMIC, p, 1000e8, 0.99e18), p.debtRaw);
     }
 
     function test_dynamicLeavesAHealthyRest() public {

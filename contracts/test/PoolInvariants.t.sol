@@ -68,6 +68,18 @@ contract PoolInvariantsTest is Market, InvariantTest {
         }
     }
 
+    /// @dev The interest promised to depositors in a year is at most what borrowers pay, also after a write-off.
+    function invariant_interestIsBacked() public view {
+        for (uint256 i = 0; i < 4; ++i) {
+            PoolBase.ReserveData memory r = pool.getReserveData(address(_tokens[i]));
+            uint256 promised =
+                AToken(r.aTokenAddress).scaledTotalSupply() * r.liquidityIndex / 1e27 * r.currentLiquidityRate / 1e27;
+            uint256 paid = DebtToken(r.variableDebtTokenAddress).scaledTotalSupply() * r.variableBorrowIndex / 1e27
+                * r.currentVariableBorrowRate / 1e27;
+            vm.assertLe(promised, paid * 9 / 10 + 1, "interest");
+        }
+    }
+
     /// @dev A fixed game that uses every action, to show that the random one can.
     function test_everyActionCanHappen() public {
         _actors.supply(0, 0, 99_999);

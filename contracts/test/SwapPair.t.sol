@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {SwapFactory} from "../src/reference/SwapFactory.sol";
 import {SwapPair} from "../src/reference/SwapPair.sol";
 import {TestToken} from "../src/reference/TestToken.sol";
+import {OddToken} from "./support/OddToken.sol";
 import {Test} from "./support/Vm.sol";
 
 /// @title The constant-product pool
@@ -95,6 +96,30 @@ contract SwapPairTest is Test {
         vm.assertEq(_pair.balanceOf(address(2)), 10);
         vm.expectRevert(PANIC_ARITHMETIC);
         _pair.transferFrom(address(this), address(2), 1);
+    }
+
+    /// @dev A token that calls back while it is paid out finds every action shut.
+    function test_nothingOpensDuringASwap() public {
+        OddToken odd = new OddToken();
+        SwapPair pair = SwapPair(_factory.createPair(address(odd), address(_token0)));
+        odd.mint(address(pair), 1e18);
+        _token0.mint(address(pair), 1e18);
+        pair.mint(address(this));
+        bytes[5] memory calls = [
+            abi.encodeCall(pair.swap, (1, 1, address(1), "")),
+            abi.encodeCall(pair.mint, (address(1))),
+            abi.encodeCall(pair.burn, (address(1))),
+            abi.encodeCall(pair.sync, ()),
+            abi.encodeCall(pair.skim, (address(1)))
+        ];
+        for (uint256 i = 0; i < calls.length; ++i) {
+            odd.hook(address(pair), calls[i]);
+            _token0.mint(address(pair), 1e15);
+            if (pair.token0() == address(odd)) pair.swap(1e14, 0, address(this), "");
+            else pair.swap(0, 1e14, address(this), "");
+            vm.assertEq(bytes32(bytes4(odd.lastFailure())), bytes32(SwapPair.Locked.selector));
+        }
+        vm.assertEq(odd.hooksPassed(), 0);
     }
 
     /// @dev The formula's amount is paid for, a unit more is not, in both directions.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from keeper.chain import decode
+from keeper.chain.headers import HeaderReader
 from keeper.chain.replies import is_block_missing, is_hash_refused
 from keeper.chain.rpc import RpcClient
 from keeper.domain.chain import Head
@@ -19,13 +19,14 @@ _PATIENCE_S = (0.1, 0.3, 0.8)
 class PinnedBlocks:
     """Runs requests pinned to a block's hash; by its number where the node wants that."""
 
-    def __init__(self, rpc: RpcClient) -> None:
+    def __init__(self, rpc: RpcClient, headers: HeaderReader) -> None:
         self._rpc = rpc
+        self._headers = headers
         self._by_hash = True
 
     async def fetch(self, number: int) -> Head | None:
         """Return the canonical block at `number`, None when the node has none."""
-        return await self._rpc.request("eth_getBlockByNumber", (hex(number), False), decode.head_or_none)
+        return await self._rpc.request("eth_getBlockByNumber", (hex(number), False), self._headers.head_or_none)
 
     async def ask(self, at: Head, request: Callable[[Any], Awaitable[_T]]) -> _T:
         """Return `request(block parameter)` for the block `at`.

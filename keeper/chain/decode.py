@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-from keeper.chain.replies import BadReply
+from keeper.chain.replies import BadReply, NodeBehind
 from keeper.domain.chain import Head, Log, Receipt
 from keeper.domain.errors import RpcError
 from keeper.domain.units import Address, to_address
@@ -43,7 +44,7 @@ def hash_text(value: Any) -> str:
     """Return a 32-byte hash as lower-case text."""
     if len(data(value)) != _WORD:
         raise BadReply(f"not a hash: {_short(value)}")
-    return str(value).lower()
+    return str(value.lower())
 
 
 def address(value: Any) -> Address:
@@ -75,32 +76,79 @@ def head_or_none(value: Any) -> Head | None:
 
 def log(value: Any) -> Log:
     """Return one event log of a mined block."""
-    fields = _object(value)
-    topics = fields.get("topics")
-    if not isinstance(topics, list) or len(topics) > _MOST_TOPICS:
-        raise BadReply(f"not topics: {_short(topics)}")
-    words = tuple(map(data, topics))
-    if any(len(word) != _WORD for word in words):
-        raise BadReply(f"not topics: {_short(topics)}")
-    return Log(
-        address=address(fields.get("address")),
-        topics=words,
-        data=data(fields.get("data")),
-        block_number=quantity(fields.get("blockNumber"), bits=63),
-        block_hash=hash_text(fields.get("blockHash")),
-        transaction_hash=hash_text(fields.get("transactionHash")),
-        log_index=quantity(fields.get("logIndex"), bits=63),
-    )
+    # Histories are hundreds of thousands of logs, whose addresses, blocks and places come again and again: straight
+    # code for what is well formed, and the careful readers for saying what is not.
+    try:
+        topics = tuple([_known_topic(text) for text in value["topics"]])
+        if len(topics) > _MOST_TOPICS:
+            raise BadReply(f"not topics: {_short(value['topics'])}")
+        return Log(
+            _known_address(value["address"]),
+            topics,
+            data(value["data"]),
+            _known_number(value["blockNumber"]),
+            _known_hash(value["blockHash"]),
+            hash_text(value["transactionHash"]),
+            _known_number(value["logIndex"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise BadReply(f"not a log: {_short(value)}") from None
+
+
+@lru_cache(maxsize=65_536)
+def _known_address(text: str) -> Address:
+    return address(text)
+
+
+@lru_cache(maxsize=65_536)
+def _known_topic(text: str) -> bytes:
+    word = data(text)
+    if len(word) != _WORD:
+        raise BadReply(f"not a topic: {_short(text)}")
+    return word
+
+
+@lru_cache(maxsize=65_536)
+def _known_number(text: str) -> int:
+    return quantity(text, bits=63)
+
+
+@lru_cache(maxsize=4_096)
+def _known_hash(text: str) -> str:
+    return hash_text(text)
 
 
 def logs_between(first: int, last: int) -> Callable[[Any], list[Log]]:
     """Return a reader of logs in order; a log outside [first, last] makes the whole reply bad."""
 
     def read(value: Any) -> list[Log]:
-        found = [log(item) for item in items(value) if not (isinstance(item, dict) and item.get("removed") is True)]
-        if any(not first <= entry.block_number <= last for entry in found):
-            raise BadReply(f"logs outside the blocks {first} to {last} that were asked for")
-        return sorted(found, key=lambda entry: (entry.block_number, entry.log_index))
+        found: list[Log] = []
+        in_order, before = True, (first, -1)
+        for item in items(value):
+            if isinstance(item, dict) and item.get("removed") is True:
+                continue
+            entry = log(item)
+            place = entry.block_number, entry.log_index
+            if place <= before:
+                in_order = False
+            before = place
+            if not first <= place[0] <= last:
+                raise BadReply(f"logs outside the blocks {first} to {last} that were asked for")
+            found.append(entry)
+        return found if in_order else sorted(found, key=lambda entry: (entry.block_number, entry.log_index))
+
+    return read
+
+
+def logs_of_block(head: Head) -> Callable[[Any], list[Log]]:
+    """Return a reader of the logs of exactly this block."""
+    read_logs = logs_between(head.number, head.number)
+
+    def read(value: Any) -> list[Log]:
+        found = read_logs(value)
+        if any(entry.block_hash != head.hash for entry in found):
+            raise BadReply(f"logs of another block than {head.hash}")
+        return found
 
     return read
 
@@ -115,7 +163,7 @@ def logs_of_known_blocks(first: int, last: int) -> Callable[[list[Any]], list[Lo
                 raise result
         last_block = head_or_none(results[0])
         if last_block is None:
-            raise BadReply(f"the node does not have block {last} yet")
+            raise NodeBehind(f"the node does not have block {last} yet")
         found = read_logs(results[1])
         if found and found[-1].block_number == last and found[-1].block_hash != last_block.hash:
             raise BadReply(f"logs of another block {last} than the node says it has")

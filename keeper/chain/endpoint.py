@@ -1,48 +1,56 @@
-"""One JSON-RPC endpoint over HTTP: bytes there, bytes back, within limits."""
+"""One endpoint: a wire, a limit, and what is thought of it."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
+from typing import Any
 
-import aiohttp
-
-from keeper.chain.replies import NotSent, ReplyTooLarge
-from keeper.chain.throttle import WindowThrottle, spend
+from keeper.chain.health import EndpointState, Health
+from keeper.chain.priority import Priority
+from keeper.chain.replies import BadReply, NodeBehind, ReplyTooLarge
+from keeper.chain.throttle import WindowThrottle
 from keeper.chain.urls import mask_url
+from keeper.chain.wires import Wire
 from keeper.domain.clock import SystemClock
 from keeper.domain.errors import RateLimited, Transient
+from keeper.observe import events, metrics
 
-CONNECT_TIMEOUT_S = 3.0
-TOTAL_TIMEOUT_S = 15.0
-REPLY_LIMIT_BYTES = 64 * 2**20
-_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
-_LONGEST_REST_S = 60.0
-_PATIENCE = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _CLOCK = SystemClock()
+_LATENCY_MEMORY = 0.8
+_VERIFIED_FOR_S = 60.0
 
 
 class Endpoint:
-    """An address with its throttle and its record: since when it fails, until when it is left alone.
+    """Carries requests to one address and keeps its record. Only `label` may be shown.
 
-    Only `label` may be shown. `verified` says that it has answered for the expected chain since its
-    last failure.
+    `verified` says that it has answered for the expected chain since its last failure, and lately.
+    `latency_s` is a running mean of what answers took.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, throttle: WindowThrottle | None) -> None:
-        self._url = url
-        self._session = session
+    def __init__(self, url: str, wire: Wire, throttle: WindowThrottle | None) -> None:
+        self._wire = wire
         self._throttle = throttle
         self.label = mask_url(url)
-        self.verified = False
-        self.failures = 0
-        self._resting_until_s = 0.0
-        self._limited_until_s = 0.0
+        self.health = Health()
+        self._verified_until_s = 0.0
+        self.latency_s = 0.05
+        self.requests = 0
+        self._counters = {
+            priority: metrics.REQUESTS.labels(endpoint=self.label, priority=priority.name.lower())
+            for priority in Priority
+        }
+        self._show_state()
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.label})"
+        return f"Endpoint({self.label}, {self.health.state})"
+
+    @property
+    def verified(self) -> bool:
+        """Whether it may be asked without asking for its chain id first."""
+        return _CLOCK.monotonic_s() < self._verified_until_s
+
+    def note_verified(self) -> None:
+        """It answered for the expected chain."""
+        self._verified_until_s = _CLOCK.monotonic_s() + _VERIFIED_FOR_S
 
     @property
     def throttle(self) -> WindowThrottle | None:
@@ -51,87 +59,99 @@ class Endpoint:
 
     def resting_s(self) -> float:
         """Return for how long it should be left alone, if another endpoint is there."""
-        return max(0.0, self._resting_until_s - _CLOCK.monotonic_s())
+        return self.health.rest_s(_CLOCK.monotonic_s())
 
     def limited_s(self) -> float:
         """Return for how long it asked to be left alone."""
-        return max(0.0, self._limited_until_s - _CLOCK.monotonic_s())
+        return self.resting_s() if self.health.state is EndpointState.LIMITED else 0.0
 
     def note_success(self) -> None:
-        """Forget earlier failures."""
-        self.failures = 0
-        self._resting_until_s = 0.0
+        """It answered."""
+        if self.health.state is not EndpointState.ALIVE:
+            self._change(lambda: self.health.note_answer(_CLOCK.monotonic_s()))
+
+    def note_cleared(self) -> None:
+        """It is on the right chain, or agrees with the others again."""
+        self._change(self.health.note_cleared)
 
     def note_failure(self, error: Transient) -> None:
-        """Set the endpoint aside: as long as it asked for, else longer with each failure in a row."""
-        self.failures += 1
+        """It failed in this way; each way has its state."""
         now_s = _CLOCK.monotonic_s()
-        if isinstance(error, RateLimited):
-            self._limited_until_s = now_s + error.retry_after_s
-            return
-        self.verified = False
-        self._resting_until_s = now_s + min(2.0 * 2 ** min(self.failures - 1, 4), 30.0)
+        match error:
+            case RateLimited():
+                self._change(lambda: self.health.note_limited(error.retry_after_s, now_s))
+            case NodeBehind():
+                self._change(lambda: self.health.note_behind(str(error), now_s))
+            case WrongChain():
+                self._verified_until_s = 0.0
+                self._change(lambda: self.health.note_wrong_chain(str(error), now_s))
+            case _:
+                self._verified_until_s = 0.0
+                silent = not isinstance(error, BadReply | ReplyTooLarge)
+                self._change(lambda: self.health.note_failure(str(error), now_s, silent=silent))
 
-    async def post(self, body: bytes, *, items: int = 1, urgent: bool = False) -> bytes:
-        """Send a request body that counts as `items` requests; return the reply's bytes.
+    def note_slow(self) -> None:
+        """Another endpoint was faster by far."""
+        self._change(lambda: self.health.note_slow(_CLOCK.monotonic_s()))
 
-        Raises NotSent, RateLimited, ReplyTooLarge, or Transient for everything else.
+    def note_lie(self, what: str) -> None:
+        """It was convicted of a false answer about `what`."""
+        events.endpoint_lied(endpoint=self.label, what=what)
+        self._change(lambda: self.health.note_lie(what, _CLOCK.monotonic_s()))
+
+    async def ask(self, body: bytes, first_id: int, *, items: int, priority: Priority) -> Any:
+        """Send a request body that counts as `items` requests; return the document that answers it.
+
+        Raises NotSent, RateLimited, ReplyTooLarge, BadReply, or Transient for everything else, with
+        the endpoint named.
         """
-        async with spend(self._throttle, items, urgent=urgent):
-            try:
-                async with self._session.post(
-                    self._url, data=body, headers=_HEADERS, allow_redirects=False, timeout=_timeout()
-                ) as response:
-                    return await self._read(response)
-            except aiohttp.ClientConnectorError as error:
-                reason = error.os_error.strerror or type(error.os_error).__name__
-                raise NotSent(f"{self.label}: {reason}") from None
-            except aiohttp.ConnectionTimeoutError:
-                raise NotSent(f"{self.label}: no connection within {CONNECT_TIMEOUT_S:.0f} s") from None
-            except TimeoutError:
-                raise Transient(f"{self.label}: no answer within {TOTAL_TIMEOUT_S:.0f} s") from None
-            except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-                # the library's own text may hold the whole address
-                raise Transient(f"{self.label}: {type(error).__name__}") from None
+        if self._throttle is None:
+            return await self._exchange(body, first_id, items, priority)
+        if not self._wire.is_open:  # a handshake is a request, too
+            async with self._throttle.spend(priority=priority):
+                await self._open()
+        async with self._throttle.spend(items, priority=priority):
+            return await self._exchange(body, first_id, items, priority)
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.status in _PATIENCE:
-            wait_s = _retry_after_s(response.headers.get("Retry-After"))
-            raise RateLimited(f"{self.label}: HTTP {response.status}", retry_after_s=wait_s)
-        if response.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-            raise ReplyTooLarge(f"{self.label}: HTTP 413")
-        body = await _limited(response)
-        if response.status != HTTPStatus.OK and not body.lstrip().startswith((b"{", b"[")):
-            raise Transient(f"{self.label}: HTTP {response.status}")
-        return body
+    async def close(self) -> None:
+        """Let the connection go."""
+        await self._wire.close()
 
-
-async def _limited(response: aiohttp.ClientResponse) -> bytes:
-    pieces = []
-    size = 0
-    async for piece in response.content.iter_any():
-        size += len(piece)
-        if size > REPLY_LIMIT_BYTES:
-            response.close()
-            raise ReplyTooLarge(f"a reply of more than {REPLY_LIMIT_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _timeout() -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-
-
-def _retry_after_s(text: str | None) -> float:
-    """Return the wait a Retry-After header asks for (seconds, or a date), within [0.1, 60]; 1 when absent."""
-    if text is None:
-        return 1.0
-    try:
-        wait_s = float(text)
-    except ValueError:
+    async def _open(self) -> None:
         try:
-            until = parsedate_to_datetime(text)
-        except ValueError:
-            return 1.0
-        wait_s = ((until if until.tzinfo else until.replace(tzinfo=UTC)) - _CLOCK.utc()).total_seconds()
-    return min(max(wait_s, 0.1), _LONGEST_REST_S) if wait_s == wait_s else 1.0  # noqa: PLR0124 - "nan" is a float too
+            await self._wire.open()
+        except Transient as error:
+            raise self._named(error) from None
+
+    def _named(self, error: Transient) -> Transient:
+        error.args = (f"{self.label}: {error}", *error.args[1:])
+        return error
+
+    async def _exchange(self, body: bytes, first_id: int, items: int, priority: Priority) -> Any:
+        self.requests += items
+        self._counters[priority].inc(items)
+        started_s = _CLOCK.monotonic_s()
+        try:
+            answer = await self._wire.exchange(body, first_id)
+        except Transient as error:
+            raise self._named(error) from None
+        took_s = _CLOCK.monotonic_s() - started_s
+        self.latency_s = _LATENCY_MEMORY * self.latency_s + (1 - _LATENCY_MEMORY) * took_s
+        return answer
+
+    def _change(self, note: Any) -> None:
+        before = self.health.state
+        note()
+        if self.health.state is not before:
+            self._show_state()
+            events.endpoint_changed(
+                endpoint=self.label, before=before, after=self.health.state, reason=self.health.reason
+            )
+
+    def _show_state(self) -> None:
+        for state in EndpointState:
+            metrics.ENDPOINT_STATE.labels(endpoint=self.label, state=state.value).set(state is self.health.state)
+
+
+class WrongChain(Transient):
+    """The endpoint answers for another chain; nothing was done."""

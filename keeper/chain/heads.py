@@ -31,13 +31,18 @@ class HeadFollower:
         *,
         subscription: HeadSubscription | None,
         lower_heads_needed: int,
+        survey: Callable[[], Awaitable[Head]] | None = None,
     ) -> None:
         """Make a follower that asks `fetch` for the newest block.
+
+        `survey` asks all endpoints, which is done when no block comes or one comes that is too low.
 
         A head below the last one is believed when it was seen `lower_heads_needed` times in a row:
         with several endpoints the one that answers may just be behind.
         """
         self._fetch = fetch
+        self._survey = survey
+        self._news_at_s = _CLOCK.monotonic_s()
         self._pace = pace
         self._subscription = subscription
         self._lower_heads_needed = lower_heads_needed
@@ -79,6 +84,8 @@ class HeadFollower:
         """Ask once; return whether there was a new head."""
         try:
             head = await self._fetch()
+            if self._survey is not None and self._is_doubtful(head):
+                head = await self._survey()
         except (Transient, RpcError) as error:
             _LOG.warning("no head: %s", error)
             return False
@@ -89,11 +96,19 @@ class HeadFollower:
         self._lower_heads = 0
         return self._offer(head)
 
+    def _is_doubtful(self, head: Head) -> bool:
+        """Whether another endpoint may know a newer block: this one is too low, or none came for long."""
+        if self._last is not None and head.number < self._last.number:
+            return True
+        is_news = self._last is None or head.hash != self._last.hash
+        return not is_news and _CLOCK.monotonic_s() - self._news_at_s > self._pace.silence_s()
+
     def _offer(self, head: Head) -> bool:
         if self._last is not None and head.hash == self._last.hash:
             return False
         self._pace.note(head.number, _CLOCK.monotonic_s())
         self._last = self._waiting = head
+        self._news_at_s = _CLOCK.monotonic_s()
         self._news.set()
         return True
 

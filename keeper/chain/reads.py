@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from keeper.chain import batcher, decode
 from keeper.chain.batcher import BatchAnswer
 from keeper.chain.blocks import PinnedBlocks
 from keeper.chain.gather import gather_bounded
+from keeper.chain.priority import Priority, priority_of
 from keeper.chain.replies import is_too_much
 from keeper.chain.rpc import RpcClient
 from keeper.domain.chain import Call, CallResult, Head
@@ -20,6 +22,29 @@ _MOST_BYTES = 96 * 1024
 _AT_ONCE = 4
 
 
+class _Gathering:
+    """Reads that leave together at the next turn of the loop."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.readers = 0
+        self.task: asyncio.Task[list[CallResult]] | None = None
+
+
+async def _share(together: _Gathering) -> list[CallResult]:
+    """Wait for the results; the last reader to give up ends the work."""
+    task = together.task
+    if task is None:
+        raise ValueError("nothing was started")
+    together.readers += 1
+    try:
+        return await asyncio.shield(task)
+    finally:
+        together.readers -= 1
+        if not together.readers and not task.done():
+            task.cancel()
+
+
 class BatchReader:
     """Packs reads into `eth_call`s of the Batcher and takes them apart where the node cannot bear them."""
 
@@ -27,9 +52,30 @@ class BatchReader:
         self._rpc = rpc
         self._blocks = blocks
         self._most_calls = _MOST_CALLS
+        self._gathering: dict[tuple[str, Priority], _Gathering] = {}
 
     async def read(self, calls: Sequence[Call], at: Head) -> list[CallResult]:
-        """Return the results of `calls` at `at`, in order."""
+        """Return the results of `calls` at `at`, in order.
+
+        Reads of one block that several tasks ask for in the same moment travel together.
+        """
+        if not calls:
+            return []
+        key = at.hash, priority_of(Priority.PRICE)
+        together = self._gathering.get(key)
+        if together is None:
+            together = self._gathering[key] = _Gathering()
+            together.task = asyncio.create_task(self._read_gathered(key, together, at), name="read-together")
+        start = len(together.calls)
+        together.calls.extend(calls)
+        results = await _share(together)
+        return results[start : start + len(calls)]
+
+    async def _read_gathered(self, key: tuple[str, Priority], together: _Gathering, at: Head) -> list[CallResult]:
+        del self._gathering[key]  # whoever asks from now on starts another
+        return await self._read_all(together.calls, at)
+
+    async def _read_all(self, calls: Sequence[Call], at: Head) -> list[CallResult]:
         chunks = self._chunks(calls)
         answers = await gather_bounded(partial(self._read_chunk, at=at), chunks, at_once=_AT_ONCE) if chunks else []
         return [result for answer in answers for result in answer]
@@ -85,6 +131,8 @@ class BatchReader:
             return batcher.decode_batch(decode.data(value), len(calls))
 
         async def request(block: Any) -> BatchAnswer:
-            return await self._rpc.request("eth_call", (transaction, block, batcher.overrides()), parse)
+            return await self._rpc.request(
+                "eth_call", (transaction, block, batcher.overrides()), parse, priority=Priority.PRICE
+            )
 
         return await self._blocks.ask(at, request)

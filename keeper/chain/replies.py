@@ -47,6 +47,10 @@ class BadReply(Transient):
     """The endpoint answered something that cannot be an answer to what was asked."""
 
 
+class NodeBehind(BadReply):
+    """The endpoint does not have a block that is there."""
+
+
 class NotSent(Transient):
     """The request certainly never left this machine."""
 
@@ -61,16 +65,25 @@ class ReplyTooLarge(Transient):
 
 def read_reply(body: bytes, request_id: int) -> Any:
     """Return the result of the single reply in `body`. Raises BadReply, RateLimited, RpcError."""
-    return _result_of(_load(body), request_id)
+    return read_single(load_json(body), request_id)
+
+
+def read_single(reply: Any, request_id: int) -> Any:
+    """Return the result in `reply`, already parsed. Raises BadReply, RateLimited, RpcError."""
+    return _result_of(reply, request_id)
 
 
 def read_batch(body: bytes, first_id: int, count: int) -> list[Any]:
+    """Return the results of the batch in `body`. See `read_many`."""
+    return read_many(load_json(body), first_id, count)
+
+
+def read_many(replies: Any, first_id: int, count: int) -> list[Any]:
     """Return the results of a batch in the order asked, an error object as the error it stands for.
 
     Raises BadReply when the ids are not exactly those asked for, RateLimited and BatchRefused when
     the endpoint answered the batch as a whole.
     """
-    replies = _load(body)
     if isinstance(replies, dict):
         try:
             _result_of(replies, None)
@@ -92,7 +105,8 @@ def _outcome_of(reply: dict[str, Any], request_id: int) -> Any:
         return error
 
 
-def _load(body: bytes) -> Any:
+def load_json(body: bytes) -> Any:
+    """Return the document in `body`. Raises BadReply."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

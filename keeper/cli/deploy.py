@@ -19,14 +19,10 @@ def deploy() -> None:
 @app.command("executor")
 def executor(
     config: ConfigOption,
-    treasury: Annotated[
-        str, typer.Option("--treasury", help="Receives every gain; can never be changed.")
-    ],
+    treasury: Annotated[str, typer.Option("--treasury", help="Receives every gain; can never be changed.")],
     owner: Annotated[
         str | None,
-        typer.Option(
-            "--owner", help="Manages the executor. Defaults to the signer on a devnet only."
-        ),
+        typer.Option("--owner", help="Manages the executor. Defaults to the signer on a devnet only."),
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

@@ -12,9 +12,7 @@ from keeper.cli.common import ConfigOption, JsonOption, VerboseOption, emit, exe
 def estimate(
     config: ConfigOption,
     as_json: JsonOption = False,
-    account: Annotated[
-        str | None, typer.Option("--account", help="Only this borrower.", show_default=False)
-    ] = None,
+    account: Annotated[str | None, typer.Option("--account", help="Only this borrower.", show_default=False)] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Size the best liquidation of each unhealthy account, or say why there is none."""

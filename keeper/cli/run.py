@@ -14,19 +14,13 @@ from keeper.domain.errors import ConfigError
 
 def run(
     config: ConfigOption,
-    live: Annotated[
-        bool,
-        typer.Option("--live/--dry-run", help="Send transactions; without it nothing is sent."),
-    ] = False,
-    once: Annotated[
-        bool, typer.Option("--once", help="Do everything that pays now, then end.")
-    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Send transactions; without it nothing is sent.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing. The default.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Do everything that pays now, then end.")] = False,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0, help="With --once: seconds to wait for inclusion.")
     ] = 60.0,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before sending on a chain that is no devnet.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before sending on a chain that is no devnet.")] = False,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -34,6 +28,8 @@ def run(
     from keeper import app
     from keeper.cli import tables
 
+    if live and dry_run:
+        raise typer.BadParameter("--live and --dry-run exclude each other")
     if live and not yes:
         _confirm(config, as_json=as_json)
     report, code = execute(
@@ -65,7 +61,6 @@ def _confirm(config: Path, *, as_json: bool) -> None:
         if sys.stdin.readline().strip() == wanted:
             return
     refusal = ConfigError(
-        f"--live on chain {chain_id}, which is no devnet, was not confirmed;"
-        f" type '{wanted}' when asked, or pass --yes"
+        f"--live on chain {chain_id}, which is no devnet, was not confirmed; type '{wanted}' when asked, or pass --yes"
     )
     raise fail(refusal, as_json=as_json)

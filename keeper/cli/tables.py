@@ -35,12 +35,14 @@ def print_scan(report: dict[str, Any]) -> None:
     """Print `keeper scan`'s report."""
     console = _console()
     _print_block(console, report)
+    if "forecast" in report:
+        console.print(f"Supposing {_supposed(report['forecast'], report.get('tokens', {}))}:")
     for market in report["markets"]:
         _print_market(console, market, report)
     if not report["liquidatable"]:
         console.print("Nothing is liquidatable.")
         return
-    table = _table("account", "<health", "<debt", "<repay", "<seize", "note")
+    table = _table("account", "<health", "<debt USD", "<repay", "<seize", "note")
     for account in report["liquidatable"]:
         for row, pair in enumerate(account["pairs"] or [{}]):
             first = _account_cells(console, account) if row == 0 else ["", "", ""]
@@ -73,7 +75,7 @@ def print_run(report: dict[str, Any]) -> None:
         if attempt["status"] == "sent" and attempt["transaction"] not in settled:
             console.print(f"In flight: nonce {attempt['nonce']}, {attempt['transaction']}", soft_wrap=True)
     if entries:
-        console.print(_entry_table(console, entries, report.get("tokens", {})))
+        console.print(_entry_table(console, entries))
 
 
 def print_pnl(report: dict[str, Any]) -> None:
@@ -82,9 +84,8 @@ def print_pnl(report: dict[str, Any]) -> None:
     if not report["entries"]:
         console.print("The ledger is empty.")
         return
-    tokens = report.get("tokens", {})
-    console.print(_entry_table(console, report["entries"], tokens))
-    _print_totals(console, report["totals"], tokens)
+    console.print(_entry_table(console, report["entries"]))
+    _print_totals(console, report["totals"])
 
 
 def print_deployment(report: dict[str, Any]) -> None:
@@ -118,6 +119,12 @@ def _print_block(console: Console, report: dict[str, Any]) -> None:
     console.print(f"chain {report['chain_id']}, block {block['number']} of {when} UTC, {short(block['hash'])}")
 
 
+def _supposed(forecast: dict[str, Any], tokens: Tokens) -> str:
+    changes = [f"{symbol(token, tokens)} {Decimal(percent):+} %" for token, percent in forecast["shocks"].items()]
+    later = [f"{forecast['horizon_s']} s later"] if forecast["horizon_s"] else []
+    return ", ".join([*changes, *later]) or "nothing else"
+
+
 def _print_market(console: Console, market: dict[str, Any], report: dict[str, Any]) -> None:
     found = sum(account["market"] == market["name"] for account in report["liquidatable"])
     line = f"{market['name']}: {market['protocol']} revision {market['revision']},"
@@ -133,7 +140,7 @@ def _account_cells(console: Console, account: dict[str, Any]) -> list[str]:
     return [
         _address(console, account["account"]),
         health_text(int(account["health_factor_wad"])),
-        f"{Decimal(account['debt_base']) / _BASE_UNIT:,.0f} USD",
+        f"{Decimal(account['debt_base']) / _BASE_UNIT:,.0f}",
     ]
 
 
@@ -145,7 +152,7 @@ def _pair_cells(pair: dict[str, Any], account: dict[str, Any], tokens: Tokens) -
         names = (symbol(pair["debt"], tokens), symbol(pair["collateral"], tokens))
         return [names[0], names[1], f"refused: {pair['rejected']}"]
     if pair["receive"] != "underlying":
-        notes.append("as aToken")
+        notes.append("aToken")
     repay = amount(pair["max_repay_raw"], pair["debt"], tokens)
     return [repay, amount(pair["seize_raw"], pair["collateral"], tokens), ", ".join(notes)]
 
@@ -196,41 +203,45 @@ def _print_rejections(console: Console, rejected: Sequence[dict[str, Any]], toke
             console.print(f"  and {len(refusals) - _LISTED} more; --json lists all")
 
 
-def _entry_table(console: Console, entries: Iterable[dict[str, Any]], tokens: Tokens) -> Table:
+def _entry_table(console: Console, entries: Iterable[dict[str, Any]]) -> Table:
+    """Return the ledger in US dollars, at the prices each plan was made with: the ledger names tokens by address."""
     wide = console.width >= _WIDE
     table = _table(
-        "<block",
-        "account",
-        "status",
-        "<expected",
-        "<realised",
-        "token",
-        "<gas paid",
-        *(["transaction"] if wide else []),
+        "<block", "account", "status", "<expected", "<realised", "<gas paid", *(["transaction"] if wide else [])
     )
     for entry in entries:
-        token = entry["profit_token"] or ""
         table.add_row(
             str(entry["block"] or "-"),
             short(entry["account"] or "") or entry["kind"],
-            entry["status"],
-            whole(entry["expected_raw"], token, tokens) if token else "-",
-            whole(entry["realised_raw"], token, tokens) if token else "-",
-            symbol(token, tokens),
+            entry["status"] + _difference(entry),
+            _dollars(entry, "expected_raw"),
+            "-" if entry["status"] == "dry-run" else _dollars(entry, "realised_raw"),
             ether_text(int(entry["gas_cost_wei"])),
             *([short(entry["transaction"] or "-", digits=12)] if wide else []),
         )
     return table
 
 
-def _print_totals(console: Console, totals: dict[str, Any], tokens: Tokens) -> None:
+def _difference(entry: dict[str, Any]) -> str:
+    missed = int(entry["realised_raw"]) - int(entry["expected_raw"])
+    return f", {missed:+} raw" if entry["status"] == "success" and missed else ""
+
+
+def _dollars(entry: dict[str, Any], key: str) -> str:
+    detail = entry["detail"]
+    planned = int(detail.get("planned_profit_raw", 0))
+    if not planned:
+        return "-" if entry["profit_token"] is None else f"{entry[key]} raw"
+    price = Decimal(detail["profit_base"]) / int(detail["base_unit"]) / planned
+    return f"{Decimal(entry[key]) * price:,.2f} USD"
+
+
+def _print_totals(console: Console, totals: dict[str, Any]) -> None:
     ended = ", ".join(f"{number} {status}" for status, number in totals["counts"].items())
-    console.print(f"{ended}; {ether_text(int(totals['gas_cost_wei']))} paid for gas.")
-    for key, verb in (("tokens", "realised"), ("dry_run", "expected")):
+    console.print(f"\n{ended}; {ether_text(int(totals['gas_cost_wei']))} paid for gas.")
+    for key, verb, what in (("tokens", "realised", "realised"), ("dry_run", "expected", "a dry run would have earned")):
         for each in totals[key]:
-            raw, token = each[f"{verb}_raw"], each["profit_token"]
-            what = "realised" if key == "tokens" else "a dry run would have earned"
-            console.print(f"  {what} {whole(raw, token, tokens)} {symbol(token, tokens)}")
+            console.print(f"  {what} {each[f'{verb}_raw']} raw of {each['profit_token']}", soft_wrap=True)
 
 
 # --- words ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
+from keeper.config.keys import with_keystore
 from keeper.config.model import Settings
 from keeper.domain.errors import ConfigError
 
@@ -68,9 +69,7 @@ def read_password(path: Path) -> SecretStr:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"[signer] password_file {path}: cannot be read: {error}") from None
     if stat.S_IMODE(info.st_mode) & 0o077:
-        raise ConfigError(
-            f"[signer] password_file {path}: others can read it; run chmod 600 {path}"
-        )
+        raise ConfigError(f"[signer] password_file {path}: others can read it; run chmod 600 {path}")
     if info.st_uid not in {os.geteuid(), 0}:
         raise ConfigError(f"[signer] password_file {path}: belongs to another user")
     return SecretStr(text.removesuffix("\n").removesuffix("\r"))
@@ -81,6 +80,10 @@ def _check_names(settings: Settings, path: Path) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{path}: markets.name: {name!r} is used twice; names must differ")
+    guards = settings.guards
+    for name in (*(guards.allow_markets or ()), *guards.deny_markets):
+        if name not in names:
+            raise ConfigError(f"{path}: guards: there is no market {name!r}; the markets are {', '.join(names)}")
 
 
 def _anchored(settings: Settings, folder: Path) -> Settings:
@@ -90,7 +93,8 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     changes: dict[str, Any] = {}
     if settings.signer is not None:
         paths = {key: fix(getattr(settings.signer, key)) for key in ("keystore", "password_file")}
-        changes["signer"] = settings.signer.model_copy(update=paths)
+        changes["signer"] = with_keystore(settings.signer.model_copy(update=paths))
+    changes["guards"] = settings.guards.model_copy(update={"halt_file": fix(settings.guards.halt_file)})
     if settings.state is not None:
         changes["state"] = settings.state.model_copy(update={"path": fix(settings.state.path)})
     return settings.model_copy(update=changes)

@@ -4,41 +4,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field, model_validator
 
-from keeper.domain.units import Address, to_address
-
-
-def _as_address(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("must be an address, 0x and 40 hexadecimal digits")
-    try:
-        return to_address(value.strip())
-    except ValueError:
-        raise ValueError("must be an address, 0x and 40 hexadecimal digits") from None
-
-
-def _as_decimal(value: Any) -> Any:
-    return Decimal(str(value)) if isinstance(value, (int, float)) and value is not True else value
-
-
-def _as_url(value: str) -> str:
-    if not value.startswith(("http://", "https://", "ws://", "wss://")):
-        raise ValueError("must start with http://, https://, ws:// or wss://")
-    return value
-
-
-AddressField = Annotated[Address, BeforeValidator(_as_address)]
-DecimalField = Annotated[Decimal, BeforeValidator(_as_decimal), Field(allow_inf_nan=False)]
-Url = Annotated[str, AfterValidator(_as_url)]
-
-
-class Section(BaseModel):
-    """Base of every table: nothing unknown, nothing changed after loading, no values in errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+from keeper.config.fields import AddressField, DecimalField, Section, Url
+from keeper.config.guards import GuardSettings, SendingSettings
 
 
 class ChainSettings(Section):
@@ -51,11 +22,15 @@ class ChainSettings(Section):
     wrapped_native: AddressField | None = None
     native_feed: AddressField | None = None
     requests_per_second: float | None = Field(default=None, gt=0)
+    quorum: int | None = Field(default=None, ge=1)
+    sequencer_feed: AddressField | None = None
+    sequencer_grace_s: int = Field(default=3_600, ge=0)
 
 
 class SignerSettings(Section):
-    """`[signer]`: where the key comes from."""
+    """`[signer]`: where the key comes from. `account` names a keystore in Foundry's folder."""
 
+    account: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")] | None = None
     keystore: Path | None = None
     password_file: Path | None = None
     allow_env_key: bool = False
@@ -68,12 +43,20 @@ class ExecutorSettings(Section):
 
 
 class MarketSettings(Section):
-    """`[[markets]]`: one lending deployment to watch."""
+    """`[[markets]]`: one lending deployment to watch.
+
+    One that is not `armed` is watched, and nothing is sent to it. `allow_unverified_revision` lets `--live` send to a
+    pool whose rules were never compared with a compiled contract. `audit_accounts` are compared with the chain when the
+    market's book was built from logs; of more, so many at random.
+    """
 
     name: str = Field(min_length=1)
     protocol: Literal["aave-v3"]
     addresses_provider: AddressField
     start_block: int = Field(default=0, ge=0)
+    armed: bool = True
+    allow_unverified_revision: bool = False
+    audit_accounts: int = Field(default=2_000, ge=0)
 
 
 class VenueSettings(Section):
@@ -93,6 +76,17 @@ class FeedSettings(Section):
     heartbeat_s: int = Field(default=90_000, gt=0)
     min: DecimalField | None = None
     max: DecimalField | None = None
+    max_jump_bps: int | None = Field(default=None, gt=0)
+    second_source: AddressField | None = None
+    jump_blocks: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _check_jump(self) -> Self:
+        if self.max_jump_bps is None and (self.second_source is not None or self.jump_blocks is not None):
+            raise ValueError("second_source and jump_blocks need max_jump_bps")
+        if self.max_jump_bps is not None and self.second_source is None and self.jump_blocks is None:
+            raise ValueError("max_jump_bps needs second_source, or jump_blocks")
+        return self
 
 
 class PolicySettings(Section):
@@ -103,6 +97,7 @@ class PolicySettings(Section):
     target_health: Annotated[DecimalField, Field(ge=1, le=10)] = Decimal("1.05")
     hub_tokens: tuple[AddressField, ...] | None = None
     max_gas_price_gwei: Annotated[DecimalField, Field(gt=0)] | None = None
+    tip_profit_share: Annotated[DecimalField, Field(ge=0, le=Decimal("0.9"))] = Decimal(0)
 
 
 class StateSettings(Section):
@@ -121,4 +116,6 @@ class Settings(Section):
     venues: tuple[VenueSettings, ...] = ()
     feeds: tuple[FeedSettings, ...] = ()
     policy: PolicySettings = PolicySettings()
+    send: SendingSettings = SendingSettings()
+    guards: GuardSettings = GuardSettings()
     state: StateSettings | None = None

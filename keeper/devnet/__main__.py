@@ -16,7 +16,7 @@ from keeper.domain.errors import Fatal
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m keeper.devnet", description=__doc__)
-    parser.add_argument("--market", choices=["bundled", "aave-v3"], default="bundled")
+    parser.add_argument("--market", choices=["bundled", "aave-v3", "aave-v3.6"], default="bundled")
     parser.add_argument("--borrowers", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0, help="0 lets the system choose")

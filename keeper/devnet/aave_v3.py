@@ -1,11 +1,11 @@
 """The real Aave V3 (3.0.2) from its npm package, on feeds of our own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from keeper.devnet.builder import Builder, Contract
-from keeper.devnet.layout import Asset, AssetSpec, Market
+from keeper.devnet.layout import Asset, AssetSpec, EModeSpec, Extras, Market
 from keeper.devnet.npm import deploy_npm
-from keeper.devnet.tokens import deploy_asset
+from keeper.devnet.tokens import deploy_asset, deploy_sequencer
 from keeper.domain.units import RAY, ZERO_ADDRESS, Address, to_address
 
 _ROOT = "@aave/core-v3/artifacts/contracts"
@@ -33,7 +33,7 @@ class _Libraries:
         return self._known[name]
 
 
-async def deploy_aave_v3(builder: Builder, specs: Sequence[AssetSpec]) -> Market:
+async def deploy_aave_v3(builder: Builder, specs: Sequence[AssetSpec], extras: Extras) -> Market:
     """Deploy the protocol with one reserve per spec: borrowing and flash loans on, protocol fee set."""
     start_block = await builder.anvil.block_number() + 1
     provider = deploy_npm(
@@ -60,6 +60,9 @@ async def deploy_aave_v3(builder: Builder, specs: Sequence[AssetSpec]) -> Market
     assets = tuple(deploy_asset(builder, spec, real_weth=True) for spec in specs)
     oracle = _deploy_oracle(builder, provider, assets)
     _list_reserves(builder, provider, pool, configurator, assets)
+    for emode in extras.emodes:
+        _add_emode(builder, configurator, {asset.symbol: asset for asset in assets}, emode)
+    sequencer = _guard(builder, provider, extras.sentinel_grace_s)
     await builder.flush()
     return Market(
         kind="aave-v3",
@@ -70,7 +73,29 @@ async def deploy_aave_v3(builder: Builder, specs: Sequence[AssetSpec]) -> Market
         data_provider=data_provider.address,
         start_block=start_block,
         assets=assets,
+        emodes=extras.emodes,
+        sequencer=sequencer,
     )
+
+
+def _add_emode(builder: Builder, configurator: Contract, assets: Mapping[str, Asset], emode: EModeSpec) -> None:
+    terms = (emode.ltv_bps, emode.threshold_bps, emode.bonus_bps)
+    source = assets[emode.price_of].token if emode.price_of else ZERO_ADDRESS
+    builder.send(configurator, "setEModeCategory", emode.id, *terms, source, emode.label)
+    for symbol in emode.symbols:
+        builder.send(configurator, "setAssetEModeCategory", assets[symbol].token, emode.id)
+
+
+def _guard(builder: Builder, provider: Contract, grace_s: int | None) -> Address | None:
+    """Queue a sentinel that asks a sequencer feed of ours; return the feed."""
+    if grace_s is None:
+        return None
+    sequencer = deploy_sequencer(builder)
+    sentinel = deploy_npm(
+        builder, _path("protocol/configuration", "PriceOracleSentinel"), provider.address, sequencer, grace_s
+    )
+    builder.send(provider, "setPriceOracleSentinel", sentinel.address)
+    return sequencer
 
 
 def _deploy_oracle(builder: Builder, provider: Contract, assets: tuple[Asset, ...]) -> Contract:

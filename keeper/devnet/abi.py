@@ -74,7 +74,7 @@ class Interface:
 def create_address(sender: Address, nonce: int) -> Address:
     """Return the address of the contract that `sender` creates with its transaction number `nonce`."""
     number = b"" if nonce == 0 else nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
-    encoded_nonce = number if 0 < nonce < 0x80 else bytes([0x80 + len(number)]) + number  # noqa: PLR2004 - RLP
+    encoded_nonce = number if 0 < nonce < 0x80 else bytes([0x80 + len(number)]) + number
     payload = b"\x94" + address_bytes(sender) + encoded_nonce
     return to_address(keccak(bytes([0xC0 + len(payload)]) + payload)[12:])
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from keeper.domain.units import BPS, Address
 
-MarketKind = Literal["bundled", "aave-v3"]
+MarketKind = Literal["bundled", "aave-v3", "aave-v3.6"]
 FEED_DECIMALS = 8
 
 
@@ -63,6 +63,33 @@ DEFAULT_ASSETS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EModeSpec:
+    """An efficiency mode: its terms, and the symbols of the reserves in it (all can be borrowed in it, too).
+
+    `price_of` names the reserve whose feed prices the whole category, where the protocol can do that (3.0.2).
+    """
+
+    id: int
+    label: str
+    symbols: tuple[str, ...]
+    ltv_bps: int
+    threshold_bps: int
+    bonus_bps: int
+    price_of: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What a real market may have beyond its reserves: efficiency modes, and a sequencer's sentinel."""
+
+    emodes: tuple[EModeSpec, ...] = ()
+    sentinel_grace_s: int | None = None  # None: no sentinel
+
+
+NO_EXTRAS = Extras()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """A reserve as deployed: its terms, the token, and the feed (proxy, and the aggregator behind it)."""
 
@@ -83,7 +110,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """A lending market as deployed. `admin` changes its settings."""
+    """A lending market as deployed. `sequencer` is the feed behind its sentinel, where it has one."""
 
     kind: MarketKind
     addresses_provider: Address
@@ -93,6 +120,8 @@ class Market:
     data_provider: Address | None
     start_block: int
     assets: tuple[Asset, ...]
+    emodes: tuple[EModeSpec, ...] = ()
+    sequencer: Address | None = None
 
     def asset(self, symbol: str) -> Asset:
         """Return the reserve with that symbol; raises KeyError."""
@@ -141,6 +170,7 @@ class Layout:
         """Rebuild a layout from its own JSON."""
         market = dict(raw["market"])
         market["assets"] = tuple(_asset(item) for item in market["assets"])
+        market["emodes"] = tuple(_emode(item) for item in market["emodes"])
         return cls(
             chain_id=raw["chain_id"],
             deployer=raw["deployer"],
@@ -154,6 +184,10 @@ class Layout:
 def _asset(raw: dict[str, Any]) -> Asset:
     spec = {**raw["spec"], "price_usd": Decimal(raw["spec"]["price_usd"])}
     return Asset(**{**raw, "spec": AssetSpec(**spec)})
+
+
+def _emode(raw: dict[str, Any]) -> EModeSpec:
+    return EModeSpec(**{**raw, "symbols": tuple(raw["symbols"])})
 
 
 def _venue(raw: dict[str, Any]) -> Venue:

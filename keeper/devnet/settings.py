@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from keeper.devnet.layout import Layout, Venue
@@ -34,7 +35,7 @@ def config_toml(layout: Layout, options: SettingsOptions) -> str:
         else {"allow_env_key": True}
     )
     tables = [
-        _table(
+        toml_table(
             "[chain]",
             id=layout.chain_id,
             rpc_urls=list(options.rpc_urls),
@@ -42,8 +43,8 @@ def config_toml(layout: Layout, options: SettingsOptions) -> str:
             wrapped_native=native,
             requests_per_second=options.requests_per_second,
         ),
-        _table("[signer]", **signer),
-        _table(
+        toml_table("[signer]", **signer),
+        toml_table(
             "[[markets]]",
             name=layout.market.kind,
             protocol="aave-v3",
@@ -51,21 +52,22 @@ def config_toml(layout: Layout, options: SettingsOptions) -> str:
             start_block=layout.market.start_block,
         ),
         *(_venue_table(venue) for venue in layout.venues),
-        _table("[policy]", min_profit_usd=options.min_profit_usd, sizing=options.sizing, **(options.policy or {})),
+        toml_table("[policy]", min_profit_usd=options.min_profit_usd, sizing=options.sizing, **(options.policy or {})),
     ]
     if options.executor is not None:
-        tables.append(_table("[executor]", address=options.executor))
+        tables.append(toml_table("[executor]", address=options.executor))
     if options.state_path is not None:
-        tables.append(_table("[state]", path=options.state_path))
+        tables.append(toml_table("[state]", path=options.state_path))
     if options.heartbeat_s is not None:
         tables += [
-            _table("[[feeds]]", token=asset.token, heartbeat_s=options.heartbeat_s) for asset in layout.market.assets
+            toml_table("[[feeds]]", token=asset.token, heartbeat_s=options.heartbeat_s)
+            for asset in layout.market.assets
         ]
     return "\n".join(tables)
 
 
 def _venue_table(venue: Venue) -> str:
-    return _table(
+    return toml_table(
         "[[venues]]",
         protocol=venue.protocol,
         factory=venue.factory,
@@ -75,7 +77,8 @@ def _venue_table(venue: Venue) -> str:
     )
 
 
-def _table(title: str, **values: object) -> str:
+def toml_table(title: str, **values: object) -> str:
+    """Return one table of a TOML file under `title`, such as `[chain]`; values that are None are left out."""
     lines = [f"{key} = {_literal(value)}" for key, value in values.items() if value is not None]
     return "\n".join([title, *lines, ""])
 
@@ -86,6 +89,8 @@ def _literal(value: object) -> str:
             return "true" if value else "false"
         case int():
             return str(value)
+        case Decimal():
+            return f"{value:f}"
         case list():
             return "[" + ", ".join(_literal(item) for item in value) + "]"
         case _:

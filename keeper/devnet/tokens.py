@@ -43,6 +43,13 @@ def deploy_asset(builder: Builder, spec: AssetSpec, *, real_weth: bool) -> Asset
     return Asset(spec=spec, token=token.address, feed=feed.address, aggregator=aggregator.address)
 
 
+def deploy_sequencer(builder: Builder) -> Address:
+    """Queue a sequencer's feed (0: up, 1: down) that has been up since long ago; its address."""
+    feed = deploy_own(builder, "PriceFeed", 0, "sequencer", builder.deployer)
+    builder.send(feed, "transmitAt", 0, 1)
+    return feed.address
+
+
 def token_of(asset: Asset) -> Contract:
     """Return the handle of a reserve's token."""
     return Contract(address=asset.token, interface=TOKEN)
@@ -57,7 +64,7 @@ def mint(builder: Builder, market: Market, asset: Asset, amount_raw: int, to: Ad
     """Queue new tokens for `to` (the deployer when left out); real wrapped native is deposited, the rest minted."""
     token = token_of(asset)
     receiver = to or builder.deployer
-    if asset.spec.wrapped_native and market.kind == "aave-v3":
+    if asset.spec.wrapped_native and market.kind != "bundled":
         builder.send(token, "deposit", value_wei=amount_raw)
         if receiver != builder.deployer:
             builder.send(token, "transfer", receiver, amount_raw)

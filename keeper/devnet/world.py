@@ -13,17 +13,29 @@ import orjson
 
 from keeper.devnet import moves
 from keeper.devnet.aave_v3 import deploy_aave_v3
+from keeper.devnet.aave_v3_6 import deploy_aave_v3_6
 from keeper.devnet.abi import Interface
 from keeper.devnet.accounts import OPERATOR, TREASURY
 from keeper.devnet.anvil import Anvil, AnvilOptions, scratch_folder
-from keeper.devnet.borrowers import plan_borrowers
+from keeper.devnet.borrowers import USUAL_HABITS, Habits, PlannedPosition, plan_borrowers
 from keeper.devnet.builder import BUILDING_GAS_LIMIT, LIVE_GAS_LIMIT, Builder, Contract
 from keeper.devnet.bundled import deploy_bundled, queue_policy
-from keeper.devnet.layout import DEFAULT_ASSETS, FEED_DECIMALS, Asset, AssetSpec, Layout, Market, MarketKind, Venue
+from keeper.devnet.layout import (
+    DEFAULT_ASSETS,
+    FEED_DECIMALS,
+    NO_EXTRAS,
+    Asset,
+    AssetSpec,
+    Extras,
+    Layout,
+    Market,
+    MarketKind,
+    Venue,
+)
 from keeper.devnet.pricing import raw_for_usd
 from keeper.devnet.settings import SettingsOptions, config_toml
 from keeper.devnet.tokens import approve_all, deploy_own, mint
-from keeper.devnet.uniswap import Pairs, deploy_own_v2, deploy_uniswap_v2, deploy_uniswap_v3
+from keeper.devnet.venues import deploy_venues
 from keeper.domain.units import Address, to_address
 
 GENESIS_TIMESTAMP = 1_750_000_000  # fixed, and long past: nothing may compare chain time with the wall clock
@@ -34,6 +46,7 @@ _STATE_FILE, _LAYOUT_FILE = "state.json.gz", "layout.json"
 POOL = Interface.of(
     "supply(address,uint256,address,uint16)",
     "borrow(address,uint256,uint256,uint16,address)",
+    "setUserEMode(uint8)",
     "getUserAccountData(address) (uint256,uint256,uint256,uint256,uint256,uint256)",
 )
 
@@ -48,7 +61,10 @@ class WorldOptions:
     seed: int = 1
     pool_depth_usd: int = 20_000_000
     liquidity_usd: int = 10_000_000
-    uniswap_v2: bool = True  # in the Aave world, beside Uniswap V3
+    uniswap_v2: bool = True  # in the Aave worlds, beside Uniswap V3
+    venues: bool = True
+    extras: Extras = NO_EXTRAS  # of the real markets; the bundled one has none
+    habits: Habits = USUAL_HABITS
     block_interval_s: int | None = 12  # each block is so much later than its parent; None: wall-clock seconds pass
 
 
@@ -138,6 +154,8 @@ class World:
             count,
             seed=self.options.seed if seed is None else seed,
             first=first,
+            habits=self.options.habits,
+            emodes=self.market.emodes,
         )
         accounts = [plan.account for plan in plans]
         builder = self._builder
@@ -150,6 +168,10 @@ class World:
             for asset, amount in needed.items():
                 mint(builder, self.market, asset, 3 * amount)
                 builder.send(self._pool, "supply", asset.token, 2 * amount, builder.deployer, 0)
+            for plan in plans:
+                if plan.emode:  # first: some reserves are collateral in an efficiency mode alone
+                    builder.send(self._pool, "setUserEMode", plan.emode, sender=plan.account)
+            await builder.flush()
             for position, plan in enumerate(plans):
                 for asset, amount in plan.collaterals:
                     builder.send(self._pool, "supply", asset.token, amount, plan.account, 0)
@@ -157,11 +179,15 @@ class World:
                     await builder.flush()
             await builder.flush()
             for plan in plans:
-                for asset, amount in plan.debts:
-                    builder.send(self._pool, "borrow", asset.token, amount, 2, 0, plan.account, sender=plan.account)
+                self._queue_debts(plan)
             await builder.flush()
         self.layout = replace(self.layout, borrowers=(*self.layout.borrowers, *accounts))
         return accounts
+
+    def _queue_debts(self, plan: PlannedPosition) -> None:
+        account = plan.account
+        for asset, amount in plan.debts:
+            self._builder.send(self._pool, "borrow", asset.token, amount, 2, 0, account, sender=account)
 
     async def deploy_executor(self, *, treasury: Address = TREASURY, operator: Address = OPERATOR.address) -> Address:
         """Deploy the executor for this market and its venues, owned and operated by `operator`."""
@@ -282,8 +308,7 @@ async def build_world(anvil: Anvil, options: WorldOptions) -> World:
     await anvil.set_block_interval(options.block_interval_s)
     builder = Builder(anvil, to_address((await anvil.accounts())[0]))
     await builder.prepare()
-    deploy = deploy_aave_v3 if options.kind == "aave-v3" else deploy_bundled
-    market = await deploy(builder, options.specs)
+    market = await _deploy_market(builder, options)
     approve_all(builder, market.assets, market.pool)
     pool = Contract(address=market.pool, interface=POOL)
     for asset in market.assets:
@@ -291,7 +316,8 @@ async def build_world(anvil: Anvil, options: WorldOptions) -> World:
         mint(builder, market, asset, amount)
         builder.send(pool, "supply", asset.token, amount, builder.deployer, 0)
     await builder.flush()
-    venues = await _deploy_venues(builder, market, options)
+    depth_usd = options.pool_depth_usd if options.venues else 0
+    venues = await deploy_venues(builder, market, depth_usd, uniswap_v2=options.uniswap_v2)
     chain_id = await anvil.chain_id()
     layout = Layout(chain_id=chain_id, deployer=builder.deployer, market=market, venues=venues)
     world = World(anvil, layout, builder, options)
@@ -299,6 +325,16 @@ async def build_world(anvil: Anvil, options: WorldOptions) -> World:
         await world.borrowers(options.borrowers)
     await _settle(world)
     return world
+
+
+async def _deploy_market(builder: Builder, options: WorldOptions) -> Market:
+    match options.kind:
+        case "bundled":
+            return await deploy_bundled(builder, options.specs)
+        case "aave-v3":
+            return await deploy_aave_v3(builder, options.specs, options.extras)
+        case "aave-v3.6":
+            return await deploy_aave_v3_6(builder, options.specs, options.extras)
 
 
 def _write_saved(folder: Path, state: bytes, meta: Mapping[str, object]) -> None:
@@ -345,30 +381,6 @@ async def _attach(anvil: Anvil, layout: Layout, options: WorldOptions) -> World:
     await world.builder.prepare()
     await anvil.set_next_base_fee(_BASE_FEE_WEI)
     return world
-
-
-async def _deploy_venues(builder: Builder, market: Market, options: WorldOptions) -> tuple[Venue, ...]:
-    pairs = _pairs(market)
-    if options.kind == "bundled":
-        return (await deploy_own_v2(builder, market, pairs, options.pool_depth_usd),)
-    v3 = await deploy_uniswap_v3(builder, market, pairs, options.pool_depth_usd)
-    if not options.uniswap_v2:
-        return (v3,)
-    return v3, await deploy_uniswap_v2(builder, market, pairs, options.pool_depth_usd // 2)
-
-
-def _pairs(market: Market) -> Pairs:
-    """Pair every asset with the wrapped native token, and with the first stable one; stables cost less."""
-    native = next(asset for asset in market.assets if asset.spec.wrapped_native)
-    stable = next(asset for asset in market.assets if not asset.spec.volatile)
-    pairs: list[tuple[Asset, Asset, int]] = []
-    for asset in market.assets:
-        if asset is not native:
-            pairs.append((asset, native, 3_000))
-        if asset not in (native, stable):
-            pairs.append((asset, stable, 3_000 if asset.spec.volatile else 500))
-    pairs.append((native, stable, 500))
-    return pairs
 
 
 async def _settle(world: World) -> None:

@@ -18,7 +18,7 @@ class Attempt:
     """One signed transaction (or the nonce reserved for it) and where it stands."""
 
     intent: str
-    kind: Literal["liquidation", "deploy"]
+    kind: Literal["liquidation", "deploy", "fill"]
     market: str | None
     account: Address | None
     nonce: int
@@ -39,7 +39,7 @@ class LedgerEntry:
     """
 
     intent: str
-    kind: Literal["liquidation", "deploy"]
+    kind: Literal["liquidation", "deploy", "fill"]
     transaction: str | None
     block: int | None
     market: str | None

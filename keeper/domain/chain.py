@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from keeper.domain.units import Address
 
@@ -20,9 +21,8 @@ class Head:
     gas_limit: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
-    """One event log of a mined block."""
+class Log(NamedTuple):
+    """One event log of a mined block. A tuple, because histories have millions: it is made in half the time."""
 
     address: Address
     topics: tuple[bytes, ...]

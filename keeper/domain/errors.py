@@ -2,11 +2,13 @@
 
 KeeperError
 ├── Transient           try again; the adapter that raised it already did, within bounds
-│   └── RateLimited     the endpoint asked for patience (`retry_after_s`)
+│   ├── RateLimited     the endpoint asked for patience (`retry_after_s`)
+│   └── Disagreement    endpoints contradict one another in something decisive: act on nothing
 ├── Stale               drop the work in hand and take up the next head
 ├── RpcError            the node answered with an error object
 │   └── RangeRefused    it wants a smaller range, or a smaller answer
 └── Fatal               stop and tell a human; carries the process's exit code
+    ├── UsageError          2  an option's value makes no sense
     ├── ConfigError         3  the configuration names something that is not so
     ├── ChainUnreachable    4  no endpoint answers
     ├── HistoryMissing      4  the node no longer (or not yet) has that block
@@ -35,6 +37,10 @@ class RateLimited(Transient):
         self.retry_after_s = retry_after_s
 
 
+class Disagreement(Transient):
+    """Too few endpoints say the same about something a decision rests on."""
+
+
 class Stale(KeeperError):
     """The state this work was based on is no longer the chain's."""
 
@@ -61,6 +67,12 @@ class Fatal(KeeperError):
 
 class Failed(Fatal):
     """The command could not do its job."""
+
+
+class UsageError(Fatal):
+    """The command was asked for something that makes no sense."""
+
+    exit_code = 2
 
 
 class ConfigError(Fatal):

@@ -72,7 +72,8 @@ class SimulatedPlan:
     """A plan whose very calldata has been executed against the state it will meet.
 
     `gas_units` is what the simulation used, `gas_limit` what will be offered. `_base` figures
-    are in the market's base currency (1e8 = one US dollar on all supported markets).
+    are in the market's base currency (1e8 = one US dollar on all supported markets): `notional_base`
+    is what is repaid, `native_price_base` the price of 1e18 wei.
     """
 
     plan: Plan
@@ -86,3 +87,5 @@ class SimulatedPlan:
     profit_base: int
     net_profit_base: int
     base_unit: int
+    notional_base: int
+    native_price_base: int

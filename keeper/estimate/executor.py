@@ -24,6 +24,8 @@ _PLAN_TYPE: Final = (
     "(address,address,address,address,uint256,uint256,uint8,(uint8,address,address,uint24)[],uint256,uint256)"
 )
 _RUN: Final = bytes(keccak(text=f"run({_PLAN_TYPE})")[:4])
+_PLAN_WORDS: Final = 10
+_WORD_BYTES: Final = 32
 _OWNER: Final = bytes(keccak(text="owner()")[:4])
 _AMOUNTS: Final = ("uint256",) * 4
 LIQUIDATED_TOPIC: Final = bytes(keccak(text="Liquidated(address,address,address,uint256,uint256,uint256,uint256)"))
@@ -79,23 +81,40 @@ class Liquidated:
 
 def encode_run(plan: Plan) -> bytes:
     """Return the calldata that runs `plan`."""
-    hops = [
-        (_VENUE_CODES[quote.hop.venue], quote.hop.factory, quote.hop.token_out, quote.hop.fee_pips)
+    route = [
+        _word(_VENUE_CODES[quote.hop.venue])
+        + _address_word(quote.hop.factory)
+        + _address_word(quote.hop.token_out)
+        + _word(quote.hop.fee_pips)
         for quote in plan.route
     ]
-    words = (
-        plan.pool,
-        plan.call.account,
-        plan.call.collateral,
-        plan.call.debt,
-        plan.call.cover_raw,
-        plan.fund_raw,
-        _FUNDING_CODES[plan.funding],
-        hops,
-        plan.min_profit_raw,
-        plan.deadline_block,
+    # laid out by hand: the ABI library takes longer for this than the rest of the way from price to signature
+    return b"".join(
+        (
+            _RUN,
+            _word(_WORD_BYTES),
+            _address_word(plan.pool),
+            _address_word(plan.call.account),
+            _address_word(plan.call.collateral),
+            _address_word(plan.call.debt),
+            _word(plan.call.cover_raw),
+            _word(plan.fund_raw),
+            _word(_FUNDING_CODES[plan.funding]),
+            _word(_PLAN_WORDS * _WORD_BYTES),
+            _word(plan.min_profit_raw),
+            _word(plan.deadline_block),
+            _word(len(route)),
+            *route,
+        )
     )
-    return _RUN + encode([_PLAN_TYPE], [words])
+
+
+def _word(value: int) -> bytes:
+    return value.to_bytes(_WORD_BYTES, "big")
+
+
+def _address_word(address: Address) -> bytes:
+    return bytes(12) + bytes.fromhex(address[2:])
 
 
 def encode_owner() -> bytes:

@@ -7,6 +7,7 @@ from typing import Final
 from keeper.domain.chain import Head
 from keeper.domain.fixed_point import mul_div_down, mul_div_up
 from keeper.domain.plans import Fees
+from keeper.domain.units import BPS, WAD
 
 _ELASTICITY: Final = 2
 _CHANGE_DENOMINATOR: Final = 8
@@ -39,6 +40,31 @@ def decide_fees(head: Head, *, suggested_tip_wei: int, max_gas_price_wei: int | 
         cap = min(cap, max_gas_price_wei)
     tip = min(suggested_tip_wei, cap - base_fee)
     return Fees(fee_cap_wei=cap, tip_wei=tip, expected_wei=base_fee + tip)
+
+
+def share_profit(
+    fees: Fees,
+    *,
+    spare_base: int,
+    share_bps: int,
+    gas_units: int,
+    native_price_base: int,
+    max_gas_price_wei: int | None,
+) -> Fees:
+    """Return fees whose tip is higher by a share of the profit, rounded down and within the bound.
+
+    `spare_base` is the profit after gas in base units, less what has to remain; `native_price_base` of 1e18 wei.
+    """
+    if spare_base <= 0 or native_price_base <= 0 or gas_units <= 0:
+        return fees
+    extra_wei = mul_div_down(spare_base * share_bps, WAD, BPS * native_price_base * gas_units)
+    if max_gas_price_wei is not None:
+        extra_wei = min(extra_wei, max(0, max_gas_price_wei - fees.fee_cap_wei))
+    return Fees(
+        fee_cap_wei=fees.fee_cap_wei + extra_wei,
+        tip_wei=fees.tip_wei + extra_wei,
+        expected_wei=fees.expected_wei + extra_wei,
+    )
 
 
 def gas_limit_for(gas_units: int) -> int:

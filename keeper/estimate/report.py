@@ -9,7 +9,6 @@ from typing import Any
 from keeper.domain.chain import Head
 from keeper.domain.plans import Rejected, SimulatedPlan
 from keeper.domain.swaps import HopQuote
-from keeper.domain.units import ZERO_ADDRESS
 
 
 def estimate_report(
@@ -19,9 +18,7 @@ def estimate_report(
     return {
         "chain_id": chain_id,
         "block": {"number": head.number, "hash": head.hash, "timestamp": head.timestamp_s},
-        "plans": [
-            plan_json(plan) for plan in sorted(plans, key=lambda each: (each.plan.market, each.plan.account.lower()))
-        ],
+        "plans": [plan_json(plan) for plan in sorted(plans, key=lambda each: (each.plan.market, each.plan.account))],
         "rejected": [rejection_json(each) for each in sorted(rejected, key=_rejection_key)],
     }
 
@@ -86,4 +83,4 @@ def _hop_json(quote: HopQuote) -> dict[str, Any]:
 
 
 def _rejection_key(rejected: Rejected) -> tuple[str, str]:
-    return rejected.market, (rejected.account or ZERO_ADDRESS).lower()
+    return rejected.market, rejected.account or ""

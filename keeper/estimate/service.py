@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from keeper.domain.chain import SimulatedCall
 from keeper.domain.plans import Fees, Plan, Rejected, SimulatedPlan
 from keeper.estimate.planner import Key, Planner
 from keeper.estimate.reasons import reject
@@ -45,25 +46,30 @@ class Estimator:
                 plans.append(result)
         return plans, rejected
 
-    async def best(self, earlier: Sequence[bytes] = ()) -> SimulatedPlan | None:
+    async def best(self, earlier: Sequence[bytes] = (), before: Sequence[SimulatedCall] = ()) -> SimulatedPlan | None:
         """Return the next plan to send, None when nothing more pays.
 
-        `earlier` is the calldata of runs on their way. The caller calls `planner.accept` once the
+        `earlier` is the calldata of runs on their way, `before` whatever else comes first in the
+        block. The caller calls `planner.accept` once the
         plan is sent, or `planner.reject` when it will not be; until then the same plan is best.
         """
         while (plan := self._planner.next_plan()) is not None:
-            result = await self._simulated(plan, earlier)
+            result = await self._simulated(plan, earlier, before)
             if not isinstance(result, Rejected):
                 return result
             self._planner.reject(plan, result)
         return None
 
-    async def _simulated(self, plan: Plan, earlier: Sequence[bytes]) -> SimulatedPlan | Rejected:
+    async def _simulated(
+        self, plan: Plan, earlier: Sequence[bytes], before: Sequence[SimulatedCall] = ()
+    ) -> SimulatedPlan | Rejected:
         gas = self._planner.gas_price(plan.market)
         if gas is None or self._fees is None:
             return reject(plan.market, plan.account, "no_native_price", "gas cannot be valued")
         market = self._planner.markets[plan.market]
-        simulation: Simulation = await self._simulator.run(plan, market, gas=gas, fees=self._fees, earlier=earlier)
+        simulation: Simulation = await self._simulator.run(
+            plan, market, gas=gas, fees=self._fees, earlier=earlier, before=before
+        )
         if simulation.difference_raw:
             self._on_difference(plan, simulation.difference_raw)
         return simulation.result

@@ -17,13 +17,17 @@ one replacement, short enough that prices have hardly moved. The minimum profit 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateSettings:
-    """Policy, frozen for the life of the process. `min_profit_usd` counts after gas."""
+    """Policy, frozen for the life of the process. `min_profit_usd` counts after gas.
+
+    `tip_profit_bps` is the share of the profit after gas that may be added to the tip.
+    """
 
     chain_id: int
     min_profit_usd: Decimal = Decimal(0)
     sizing: Sizing = "max-profit"
     target_health_wad: int = WAD
     max_gas_price_wei: int | None = None
+    tip_profit_bps: int = 0
     wrapped_native: Address | None = None
     deadline_blocks: int = DEFAULT_DEADLINE_BLOCKS
     denied_accounts: frozenset[Address] = field(default_factory=frozenset)

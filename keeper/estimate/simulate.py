@@ -21,7 +21,7 @@ from keeper.estimate.executor import (
     encode_owner,
     encode_run,
 )
-from keeper.estimate.fees import gas_limit_for
+from keeper.estimate.fees import gas_limit_for, share_profit
 from keeper.estimate.gas import GasMemory, GasPrice, shape_of
 from keeper.estimate.reasons import reject_profit
 from keeper.estimate.settings import EstimateSettings
@@ -84,40 +84,80 @@ class Simulator:
         return self._deployed or _first_contract_of(_STAND_IN_OWNER)
 
     async def run(
-        self, plan: Plan, market: MarketView, *, gas: GasPrice, fees: Fees, earlier: Sequence[bytes] = ()
+        self,
+        plan: Plan,
+        market: MarketView,
+        *,
+        gas: GasPrice,
+        fees: Fees,
+        earlier: Sequence[bytes] = (),
+        before: Sequence[SimulatedCall] = (),
     ) -> Simulation:
         """Return the simulated plan, or why it is not worth sending.
 
-        `earlier` is the calldata of plans already on their way: they are executed first. The
-        minimum profit in the calldata covers the gas this shape of run is known to use; for a new
-        shape the run is simulated twice, the second time with the gas the first one measured.
+        `earlier` is the calldata of plans already on their way: they are executed first, and what is
+        in `before` ahead of them. The minimum profit in the calldata covers the gas this shape of run
+        is known to use; for a new shape the run is simulated twice, the second time with the gas the
+        first one measured.
         """
         shape = shape_of((quote.hop for quote in plan.route), plan.funding, _deficits(plan, market))
         was_known = self._memory.is_known(shape)
         final = self._with_minimum(plan, market, gas, self._memory.guess(shape))
-        outcome = await self._execute(final, earlier)
+        outcome = await self._execute(final, earlier, before)
         if not outcome.ok and not was_known:
-            outcome = await self._execute(final := replace(plan, min_profit_raw=0), earlier)
+            outcome = await self._execute(final := replace(plan, min_profit_raw=0), earlier, before)
         if outcome.ok:
             self._memory.learn(shape, outcome.gas_units)
         if outcome.ok and not was_known:
             final = self._with_minimum(plan, market, gas, outcome.gas_units)
-            outcome = await self._execute(final, earlier)
+            outcome = await self._execute(final, earlier, before)
         if not outcome.ok:
             return Simulation(result=self._reverted(plan, outcome))
-        return self._judge(final, market, gas, fees, outcome)
+        simulation = self._judge(final, market, gas, fees, outcome)
+        if self._settings.tip_profit_bps and isinstance(simulation.result, SimulatedPlan):
+            return await self._with_higher_tip(plan, market, simulation.result, earlier, before) or simulation
+        return simulation
 
-    async def _execute(self, plan: Plan, earlier: Sequence[bytes]) -> SimulatedOutcome:
+    async def _with_higher_tip(
+        self,
+        plan: Plan,
+        market: MarketView,
+        simulated: SimulatedPlan,
+        earlier: Sequence[bytes],
+        before: Sequence[SimulatedCall],
+    ) -> Simulation | None:
+        """Give a share of the profit to whoever includes the plan; None when that would leave too little.
+
+        The minimum profit rises with the tip, so the calldata is another one, and is run again.
+        """
+        settings = self._settings
+        fees = share_profit(
+            simulated.fees,
+            spare_base=simulated.net_profit_base - settings.min_profit_base(market.base_unit),
+            share_bps=settings.tip_profit_bps,
+            gas_units=simulated.gas_units,
+            native_price_base=simulated.native_price_base,
+            max_gas_price_wei=settings.max_gas_price_wei,
+        )
+        gas = GasPrice(wei_per_gas=fees.expected_wei, native_price_base=simulated.native_price_base)
+        dearer = self._with_minimum(plan, market, gas, simulated.gas_units)
+        outcome = await self._execute(dearer, earlier, before)
+        if not outcome.ok:
+            return None
+        simulation = self._judge(dearer, market, gas, fees, outcome)
+        return simulation if isinstance(simulation.result, SimulatedPlan) else None
+
+    async def _execute(self, plan: Plan, earlier: Sequence[bytes], before: Sequence[SimulatedCall]) -> SimulatedOutcome:
         sender = await self._runner(plan.head)
-        calls = [SimulatedCall(sender=sender, to=self.executor, data=data) for data in (*earlier, encode_run(plan))]
+        runs = [SimulatedCall(sender=sender, to=self.executor, data=data) for data in (*earlier, encode_run(plan))]
+        calls = [*before, *runs]
         overrides: dict[Address, AccountOverride] = {}
         if self._deployed is None:
             calls.insert(0, SimulatedCall(sender=sender, to=None, data=self._creation))
             overrides[sender] = AccountOverride(balance_wei=WAD, nonce=0)
         outcomes = await self._chain.simulate(calls, at=plan.head, timestamp_s=plan.inclusion_s, overrides=overrides)
-        if self._deployed is None and not outcomes[0].ok:
-            return outcomes[0]
-        return outcomes[-1]
+        ahead = len(outcomes) - len(runs)
+        return next((outcome for outcome in outcomes[:ahead] if not outcome.ok), outcomes[-1])
 
     async def _runner(self, head: Head) -> Address:
         if self._deployed is None:
@@ -155,6 +195,8 @@ class Simulator:
             profit_base=profit_base,
             net_profit_base=profit_base - gas_cost_base,
             base_unit=market.base_unit,
+            notional_base=mul_div_up(done.repaid_raw, price_base, 10 ** market.decimals(plan.call.debt)),
+            native_price_base=gas.native_price_base,
         )
         refusal = refuse_small_profit(simulated, self._settings)
         return Simulation(result=refusal or simulated, difference_raw=done.profit_raw - plan.profit_raw)

@@ -15,15 +15,20 @@ from keeper.estimate.search import first_true, is_better, search_concave
 _SEARCH_STEPS: Final = 34
 """Narrows a range to a ten-millionth of itself; the curve is flat to far less than that at its top."""
 _PROBE_SHIFT: Final = 14
+_HAIR_SHIFT: Final = 20
 _TRIM_STEPS_LIMIT: Final = 1 << 52
 
 
 def best_choice(curve: PairCurve, floor: int | None = None) -> Choice | None:
     """Return the choice with the greatest net profit; of equals the smaller repay; None when nothing can be sold.
 
-    A choice of a rank under `floor`, already reached by another pair, need not be found.
+    What asking for all would add to the best explicit amount by a hair's breadth (a millionth) is
+    left alone: it would be a few seconds' interest, and its price is a profit that depends on the
+    second of inclusion. A choice of a rank under `floor`, already reached by another pair, need
+    not be found.
     """
     best: Choice | None = None
+    steady: Choice | None = None
     ranges = curve.ranges()
     smooth = [SmoothRange(curve, each) for each in ranges if not each.cover_max]
     asks_for_all = any(each.cover_max for each in ranges)
@@ -33,7 +38,10 @@ def best_choice(curve: PairCurve, floor: int | None = None) -> Choice | None:
         if asks_for_all:
             best = better_of(best, curve.choice(route, MAX_UINT256))
         for span in smooth:
-            best = better_of(best, _best_inside(curve, span, route))
+            steady = better_of(steady, _best_inside(curve, span, route))
+            best = better_of(best, steady)
+    if best is not None and steady is not None and best.rank - steady.rank <= best.rank >> _HAIR_SHIFT:
+        return steady
     return best
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +21,8 @@ from keeper.store.ledger import entry_json
 
 _SHOWN_POLICY = "tiered"
 _WIDTH = 150
+_FULL_WIDTH = 142
+"""Terminals with fewer columns get shorter figures and no frames: everything then fits 80."""
 
 
 async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
@@ -27,7 +30,8 @@ async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
 
     Raises Failed when a liquidation earned something else than expected.
     """
-    console = Console(quiet=quiet, width=_WIDTH if not Console().is_terminal else None)
+    console = Console(quiet=quiet, width=_WIDTH if not Console().is_terminal else None, highlight=False)
+    narrow = console.width < _FULL_WIDTH
     console.print(
         "[bold]A lending market on a local chain: 12 borrowers, five tokens, a swap exchange.[/bold]\n"
         f"`keeper run --live` watches it. Volatile prices now fall in steps (close factor: {_SHOWN_POLICY})."
@@ -37,7 +41,7 @@ async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
         if fall.policy == _SHOWN_POLICY:
             console.print(_step_line(step))
             if step.entries:
-                console.print(_step_table(fall, step))
+                console.print(_short_table(fall, step) if narrow else _step_table(fall, step))
 
     with tempfile.TemporaryDirectory(prefix="keeper-demo-") as folder:
         runs = (run_fall(Path(folder) / policy, policy, seed=seed, on_step=show) for policy in POLICIES)
@@ -45,8 +49,8 @@ async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
     shown = next(fall for fall in falls if fall.policy == _SHOWN_POLICY)
     _check(falls)
     console.print(_treasury_line(shown))
-    console.print("\nThe same fall under each close-factor policy:")
-    console.print(_policy_table(falls))
+    console.print("\nThe same fall under each close-factor policy, in US dollars:")
+    console.print(_policy_table(falls, narrow=narrow))
     return {"seed": seed, "policies": [_fall_json(fall) for fall in falls]}
 
 
@@ -55,7 +59,9 @@ def _check(falls: Sequence[Fall]) -> None:
         realised: dict[str, int] = {}
         for entry in fall.entries:
             if entry.status != "success" or entry.expected_raw != entry.realised_raw:
-                raise Failed(f"{entry.transaction} ended as {entry.status}: {entry.realised_raw} of {entry.expected_raw}")
+                raise Failed(
+                    f"{entry.transaction} ended as {entry.status}: {entry.realised_raw} of {entry.expected_raw}"
+                )
             symbol = fall.asset(str(entry.profit_token)).symbol
             realised[symbol] = realised.get(symbol, 0) + entry.realised_raw
         if realised != {symbol: raw for symbol, raw in fall.treasury_raw.items() if raw}:
@@ -79,6 +85,33 @@ def _step_table(fall: Fall, step: Step) -> Table:
     return table
 
 
+def _short_table(fall: Fall, step: Step) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for name in ("account", "health", "repaid", "route", "seized", "gas", "expected", "realised"):
+        table.add_column(name, justify="left" if name in {"account", "route"} else "right")
+    for entry in step.entries:
+        table.add_row(*_short_row(fall, entry))
+    return table
+
+
+def _short_row(fall: Fall, entry: LedgerEntry) -> list[str]:
+    """Return a row in which only the route names tokens: from what was seized to what was repaid and earned."""
+    detail: dict[str, Any] = entry.detail
+    debt, collateral = fall.asset(detail["debt"]), fall.asset(detail["collateral"])
+    hops = [fall.asset(hop["token_out"]).symbol for hop in detail["route"]]
+    before, after = (_health(detail[f"health_{when}_wad"], places=2) for when in ("before", "after"))
+    return [
+        str(entry.account)[:6],
+        f"{before}→{after}",
+        f"{fall.whole(debt, int(detail['repay_raw'])):,.0f}",
+        "→".join([collateral.symbol, *hops]),
+        f"{fall.whole(collateral, int(detail['seize_raw'])):,.2f}",
+        f"{int(detail['gas_used']) // 1000}k",
+        f"{fall.whole(debt, entry.expected_raw):,.2f}",
+        f"{fall.whole(debt, entry.realised_raw):,.2f}",
+    ]
+
+
 def _row(fall: Fall, entry: LedgerEntry) -> list[str]:
     detail: dict[str, Any] = entry.detail
     debt, collateral = fall.asset(detail["debt"]), fall.asset(detail["collateral"])
@@ -96,8 +129,10 @@ def _row(fall: Fall, entry: LedgerEntry) -> list[str]:
     ]
 
 
-def _health(wad: str) -> str:
-    return "no debt" if int(wad) == MAX_UINT256 else f"{Decimal(int(wad)) / WAD:.3f}"
+def _health(wad: str, *, places: int = 3) -> str:
+    if int(wad) == MAX_UINT256:
+        return "no debt" if places > 2 else "∞"
+    return f"{(Decimal(int(wad)) / WAD).quantize(Decimal(1).scaleb(-places), ROUND_DOWN)}"
 
 
 def _treasury_line(fall: Fall) -> str:
@@ -109,19 +144,26 @@ def _treasury_line(fall: Fall) -> str:
     return f"\nThe treasury gained [bold]{gains}[/bold], which is what the ledger says to the last unit."
 
 
-def _policy_table(falls: Sequence[Fall]) -> Table:
-    table = Table()
-    for name in ("close factor", "liquidations", "debt repaid", "borrowers' loss", "liquidator's profit", "bad debt left"):
+def _policy_table(falls: Sequence[Fall], *, narrow: bool) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD if narrow else box.HEAVY_HEAD,
+        show_edge=not narrow,
+        pad_edge=not narrow,
+        collapse_padding=narrow,
+    )
+    unit = "" if narrow else " USD"
+    for name in (
+        "close factor",
+        "liquidations",
+        "debt repaid",
+        "borrowers' loss",
+        "liquidator's profit",
+        "bad debt left",
+    ):
         table.add_column(name, justify="left" if name == "close factor" else "right")
     for fall in falls:
-        table.add_row(
-            fall.policy,
-            str(len(fall.entries)),
-            *(
-                f"{value:,.0f} USD"
-                for value in (fall.liquidated_usd, fall.borrowers_loss_usd, fall.profit_usd, fall.bad_debt_usd)
-            ),
-        )
+        values = (fall.liquidated_usd, fall.borrowers_loss_usd, fall.profit_usd, fall.bad_debt_usd)
+        table.add_row(fall.policy, str(len(fall.entries)), *(f"{value:,.0f}{unit}" for value in values))
     return table
 
 

@@ -109,7 +109,7 @@ async def run_fall(folder: Path, policy: str, *, seed: int, on_step: OnStep) -> 
 
     `folder` takes the configuration, the journal and the log. The same seed gives the same borrowers.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     options = WorldOptions(borrowers=BORROWERS, seed=seed, pool_depth_usd=_POOL_DEPTH_USD)
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(open_world(options))
@@ -148,9 +148,7 @@ async def _step(world: World, store: Store, percent: int, *, seen: int) -> Step:
     await world.shock(volatile)
     unhealthy = len(await world.unhealthy())
     entries = await _liquidations(store, at_least=seen + 1 if unhealthy else seen)
-    return Step(
-        percent=percent, prices_usd=await world.prices(), unhealthy=unhealthy, entries=tuple(entries[seen:])
-    )
+    return Step(percent=percent, prices_usd=await world.prices(), unhealthy=unhealthy, entries=tuple(entries[seen:]))
 
 
 async def _liquidations(store: Store, *, at_least: int) -> list[LedgerEntry]:

@@ -32,7 +32,10 @@ class KeeperCommand:
     async def call(self, *arguments: str) -> dict[str, Any]:
         """Run one command with --json and return its document. Raises Failed with what it said."""
         process = await self._start(*arguments, "--json", stdout=asyncio.subprocess.PIPE)
-        out, _ = await process.communicate()
+        try:
+            out, _ = await process.communicate()
+        finally:
+            await _end(process)
         if process.returncode != 0:
             raise Failed(f"keeper {' '.join(arguments)} ended with {process.returncode}: {self._last_words()}")
         document: dict[str, Any] = orjson.loads(out)
@@ -45,13 +48,7 @@ class KeeperCommand:
         try:
             yield
         finally:
-            if process.returncode is None:
-                process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+            await _end(process)
         if process.returncode != 0:
             raise Failed(f"keeper run ended with {process.returncode}: {self._last_words()}")
 
@@ -73,3 +70,15 @@ class KeeperCommand:
     def _last_words(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Leave no child behind: ask a running one to stop, and make it after a while."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _STOP_TIMEOUT_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

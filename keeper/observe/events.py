@@ -34,6 +34,45 @@ def reorg_seen(*, block: int, old_hash: str, new_hash: str) -> None:
     get_logger().warning("reorg", block=block, old_hash=old_hash, new_hash=new_hash)
 
 
+def book_differs(*, market: str, account: Address | None, field: str, ours: int, theirs: int, block: int) -> None:
+    """The mirror of an account (None: a sum over all) is not what the chain says; it is read again."""
+    metrics.BOOK_DIFFERENCES.labels(market=market).inc()
+    get_logger().error(
+        "the book differs from the chain",
+        market=market,
+        account=account,
+        field=field,
+        ours=str(ours),
+        theirs=str(theirs),
+        block=block,
+    )
+
+
+def book_incomplete(*, market: str, tokens: int, block: int) -> None:
+    """Some of a market's tokens belong to accounts that no log since its start_block names."""
+    get_logger().warning(
+        "accounts are missing: is start_block later than the market's first deposit?",
+        market=market,
+        tokens=tokens,
+        block=block,
+    )
+
+
+def book_rebuilt(*, market: str, block: int, first: int) -> None:
+    """The chain left every block the book could go back to: it is built anew from `first` on."""
+    get_logger().warning("the book is built anew", market=market, block=block, first=first)
+
+
+def book_unreadable(*, market: str, path: str, error: str) -> None:
+    """The saved book is of no use; the logs are read from the first block on."""
+    get_logger().warning("the saved book cannot be used", market=market, path=path, error=error)
+
+
+def book_not_saved(*, market: str, path: str, error: str) -> None:
+    """The book could not be written; the next start reads more logs."""
+    get_logger().warning("the book could not be saved", market=market, path=path, error=error)
+
+
 def opportunity_found(*, market: str, account: Address, health_factor_wad: int, block: int) -> None:
     """A position may be liquidated."""
     metrics.OPPORTUNITIES.labels(market=market).inc()
@@ -64,6 +103,11 @@ def plan_rejected(rejected: Rejected) -> None:
     get_logger().info(
         "rejected", market=rejected.market, account=rejected.account, reason=rejected.reason, detail=rejected.detail
     )
+
+
+def state_set_aside(*, path: str, chain_id: int) -> None:
+    """The state file was about an earlier devnet of the same id; it was renamed and a new one begun."""
+    get_logger().warning("state of an earlier devnet set aside", path=path, chain_id=chain_id)
 
 
 def plan_differs(plan: Plan, difference_raw: int) -> None:
@@ -103,6 +147,34 @@ def attempt_sent(attempt: Attempt, *, result: str, answer: str, again: bool) -> 
         result=result,
         answer=answer,
     )
+
+
+def attempt_bumped(*, nonce: int, transaction: str, fee_cap_wei: int, tip_wei: int) -> None:
+    """A transaction is being replaced by itself at a higher price."""
+    metrics.BUMPS.inc()
+    get_logger().info(
+        "offering more",
+        nonce=nonce,
+        transaction=transaction,
+        fee_cap_wei=str(fee_cap_wei),
+        tip_wei=str(tip_wei),
+    )
+
+
+def mode_changed(*, mode: str, reason: str) -> None:
+    """New work is taken no more, or again."""
+    log = get_logger().info if mode == "active" else get_logger().warning
+    log("mode changed", mode=mode, reason=reason)
+
+
+def nonce_filled(*, nonce: int) -> None:
+    """A nonce nobody holds stands before ours; a transaction that does nothing will use it."""
+    get_logger().warning("filling a nonce", nonce=nonce)
+
+
+def keystore_is_weak(*, path: str, work: int) -> None:
+    """A keystore opens with less work than is advised to guess its password."""
+    get_logger().warning("weak keystore", path=path, work=work, advice="write it again with `keeper wallet import`")
 
 
 def attempt_cancelled(*, nonce: int, transaction: str, fee_cap_wei: int, reason: str) -> None:
@@ -193,3 +265,64 @@ def names_unreadable(*, error: str) -> None:
 def shutdown(*, reason: str, in_flight: int) -> None:
     """The daemon stops; what is in flight stays in the journal."""
     get_logger().info("stopping", reason=reason, in_flight=in_flight)
+
+
+def endpoint_changed(*, endpoint: str, before: str, after: str, reason: str) -> None:
+    """What is thought of an endpoint changed."""
+    log = get_logger().info if after == "alive" else get_logger().warning
+    log("endpoint", endpoint=endpoint, before=str(before), state=str(after), reason=reason)
+
+
+def endpoint_lied(*, endpoint: str, what: str) -> None:
+    """An endpoint was convicted of a false answer and is set aside."""
+    metrics.LIES.labels(endpoint=endpoint).inc()
+    get_logger().error("endpoint lied", endpoint=endpoint, what=what)
+
+
+def endpoints_disagree(*, what: str, endpoints: list[str], detail: str) -> None:
+    """Endpoints contradict one another in a decisive read: nothing is sent."""
+    metrics.DISAGREEMENTS.labels(what=what).inc()
+    get_logger().error("endpoints disagree", what=what, endpoints=endpoints, detail=detail)
+
+
+def feed_repointed(*, source: Address, before: Address, after: Address, block: int) -> None:
+    """A feed's proxy names another aggregator: its events are looked for there from now on."""
+    metrics.REPOINTED.inc()
+    get_logger().warning("feed repointed", source=source, before=before, after=after, block=block)
+
+
+def price_pushed(*, aggregator: Address, answer: int, block: int) -> None:
+    """An aggregator announced a new answer."""
+    metrics.PRICE_PUSHES.inc()
+    get_logger().debug("price", aggregator=aggregator, answer=str(answer), block=block)
+
+
+def transmission_seen(*, transaction: str, aggregator: Address, answer: int, block: int) -> None:
+    """An oracle's transaction waits in the mempool; it would write `answer`."""
+    metrics.TRANSMISSIONS.labels(end="seen").inc()
+    get_logger().info("pending price", transaction=transaction, aggregator=aggregator, answer=str(answer), block=block)
+
+
+def transmission_ended(*, transaction: str, end: str) -> None:
+    """A transmission waits no longer: mined, replaced, expired or reverting."""
+    metrics.TRANSMISSIONS.labels(end=end).inc()
+    get_logger().info("pending price ended", transaction=transaction, end=end)
+
+
+def plan_ready(plan: Plan, *, transactions: list[str], took_ms: int) -> None:
+    """A liquidation will pay once these pending transmissions are mined. It is not sent."""
+    metrics.READY.labels(market=plan.market).inc()
+    get_logger().info(
+        "plan ready",
+        market=plan.market,
+        account=plan.account,
+        profit_raw=str(plan.profit_raw),
+        transactions=transactions,
+        block=plan.head.number,
+        took_ms=took_ms,
+    )
+
+
+def foresight_failed(*, error: str) -> None:
+    """Nothing could be prepared for a pending price; the block that brings it is worked on as any other."""
+    get_logger().warning("nothing prepared", error=error)

@@ -1,19 +1,25 @@
 """Chainlink-compatible feeds, read at one block and judged in that block's time.
 
-A feed is used when its round is complete, its answer positive, within the operator's bounds and not
-older than its heartbeat. The wall clock plays no part: a saved chain's feeds are as old as its blocks
-say.
+A feed is used when its round is complete, its answer positive, within the operator's bounds, not older
+than its heartbeat and no unconfirmed jump, and when the sequencer is up where there is one. The wall
+clock plays no part: a saved chain's feeds are as old as its blocks say. A proxy is followed to its
+aggregator at every block: it emits nothing when it is pointed elsewhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from keeper.domain.chain import Call, CallResult, Head
-from keeper.domain.feeds import FeedRule, FeedStatus
-from keeper.domain.units import Address
+from keeper.domain.errors import Transient
+from keeper.domain.feeds import FeedRule, FeedStatus, SequencerRule
+from keeper.domain.fixed_point import mul_div_down
+from keeper.domain.units import Address, to_address
+from keeper.observe import events
+from keeper.oracles.jumps import REASON, JumpWatch
+from keeper.oracles.sequencer import judge_sequencer
 from keeper.ports import Chain
 
 DEFAULT_HEARTBEAT_S = 90_000
@@ -21,7 +27,8 @@ _FUTURE_TOLERANCE_S = 3_600
 _LATEST_ROUND_DATA = bytes.fromhex("feaf968c")
 _DECIMALS = bytes.fromhex("313ce567")
 _LATEST_ANSWER = bytes.fromhex("50d25bcd")
-_QUESTIONS = (_LATEST_ROUND_DATA, _DECIMALS, _LATEST_ANSWER)
+_AGGREGATOR = bytes.fromhex("245a7bfc")
+_QUESTIONS = (_LATEST_ROUND_DATA, _DECIMALS, _LATEST_ANSWER, _AGGREGATOR)
 _WORD = 32
 _ROUND_WORDS = 5
 _MOST_DECIMALS = 77
@@ -39,15 +46,19 @@ class _Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answers:
-    """What one source said to the three questions, None where it has no (sound) answer."""
+    """What one source said to the questions, None where it has no (sound) answer."""
 
     round: _Round | None
     decimals: int | None
     latest_answer: int | None
+    aggregator: Address | None
 
 
 class ChainlinkFeeds:
-    """Reads feeds through `chain` and judges them by `rules` (per token) or the default heartbeat."""
+    """Reads feeds through `chain` and judges them by `rules` (per token) or the default heartbeat.
+
+    It remembers, from block to block, the last answers used and the aggregators behind the proxies.
+    """
 
     def __init__(
         self,
@@ -55,24 +66,94 @@ class ChainlinkFeeds:
         rules: Mapping[Address, FeedRule],
         *,
         default_heartbeat_s: int = DEFAULT_HEARTBEAT_S,
+        sequencer: SequencerRule | None = None,
     ) -> None:
         self._chain = chain
         self._rules = dict(rules)
         self._default_heartbeat_s = default_heartbeat_s
+        self._sequencer = sequencer
+        self._jumps = JumpWatch()
+        self._aggregators: dict[Address, Address] = {}
+        self._evidence: dict[str, dict[Call, bytes]] = {}
 
-    async def read(self, sources: Mapping[Address, Address], at: Head) -> Mapping[Address, FeedStatus]:
+    async def read(self, sources: Mapping[Address, Address], at: Head) -> dict[Address, FeedStatus]:
         """Return the status at `at` of the feed behind each token of `sources` (token to source)."""
-        distinct = sorted(set(sources.values()))
+        seconds = [rule.second_source for token in sources if (rule := self._rule(token)).second_source is not None]
+        distinct = sorted({*sources.values(), *seconds})
         calls = [Call(to=source, data=question) for source in distinct for question in _QUESTIONS]
+        if self._sequencer is not None:
+            calls.append(Call(to=self._sequencer.feed, data=_LATEST_ROUND_DATA))
         results = await self._chain.read(calls, at)
-        answers = {source: _read_answers(results[3 * i : 3 * i + 3]) for i, source in enumerate(distinct)}
-        return {
-            token: judge(token, source, answers[source], self._rule(token), at) for token, source in sources.items()
-        }
+        self._keep(calls, results, at)
+        size = len(_QUESTIONS)
+        answers = {source: _read_answers(results[size * i : size * (i + 1)]) for i, source in enumerate(distinct)}
+        statuses = {token: self._judge(token, source, answers, at) for token, source in sources.items()}
+        for source in set(sources.values()):
+            self._follow(source, answers[source].aggregator, at)
+        return self._under_sequencer(statuses, results, at)
+
+    def evidence(self, at: Head) -> Mapping[Call, bytes]:
+        """Return the rounds read at `at` as they came (empty: it reverted), for others to be compared with.
+
+        Raises Transient for a head that was not read.
+        """
+        found = self._evidence.get(at.hash)
+        if found is None:
+            raise Transient(f"the feeds were not read at block {at.number}")
+        return found
+
+    def aggregators(self) -> frozenset[Address]:
+        """Return the contracts whose events announce new answers, as of the last block read."""
+        return frozenset(self._aggregators.values())
+
+    def _judge(self, token: Address, source: Address, answers: Mapping[Address, _Answers], at: Head) -> FeedStatus:
+        rule = self._rule(token)
+        status = judge(token, source, answers[source], rule, at)
+        if not status.usable or status.answer is None or rule.max_jump_bps is None:
+            return status
+        second = None if rule.second_source is None else _second_answer(rule, answers, status, at)
+        why = self._jumps.judge(source, status.answer, second, rule, at)
+        return status if why is None else replace(status, reason=REASON, detail=why)
+
+    def _follow(self, source: Address, aggregator: Address | None, at: Head) -> None:
+        before = self._aggregators.get(source)
+        now = aggregator or source  # without a proxy the source emits its events itself
+        if before is not None and before != now:
+            events.feed_repointed(source=source, before=before, after=now, block=at.number)
+        self._aggregators[source] = now
+
+    def _keep(self, calls: Sequence[Call], results: Sequence[CallResult], at: Head) -> None:
+        kept = self._evidence.get(at.hash, {})
+        for call, result in zip(calls, results, strict=True):
+            if call.data in {_LATEST_ROUND_DATA, _LATEST_ANSWER}:
+                kept[call] = result.data if result.ok else b""
+        self._evidence = {at.hash: kept}
+
+    def _under_sequencer(
+        self, statuses: dict[Address, FeedStatus], results: Sequence[CallResult], at: Head
+    ) -> dict[Address, FeedStatus]:
+        if self._sequencer is None:
+            return statuses
+        fault = judge_sequencer(_words(results[-1], _ROUND_WORDS), self._sequencer, at)
+        if fault is None:
+            return statuses
+        return {token: replace(status, reason=fault[0], detail=fault[1]) for token, status in statuses.items()}
 
     def _rule(self, token: Address) -> FeedRule:
         known = self._rules.get(token)
         return known or FeedRule(token=token, heartbeat_s=self._default_heartbeat_s, explicit=False)
+
+
+def _second_answer(rule: FeedRule, answers: Mapping[Address, _Answers], status: FeedStatus, at: Head) -> int | None:
+    """Return the second source's answer in the decimals of the first, None when it is no answer to go by."""
+    if rule.second_source is None or status.decimals is None:
+        return None
+    found = answers[rule.second_source]
+    bare = replace(rule, min_answer=None, max_answer=None, explicit=False)
+    second = judge(rule.token, rule.second_source, found, bare, at)
+    if not second.usable or second.answer is None or second.decimals is None:
+        return None
+    return mul_div_down(second.answer, 10**status.decimals, 10**second.decimals)
 
 
 def judge(token: Address, source: Address, answers: _Answers, rule: FeedRule, at: Head) -> FeedStatus:
@@ -91,6 +172,8 @@ def judge(token: Address, source: Address, answers: _Answers, rule: FeedRule, at
         reason=reason,
         detail=detail,
         decimals=answers.decimals,
+        round_id=found.round_id,
+        aggregator=answers.aggregator,
     )
 
 
@@ -111,6 +194,7 @@ def _judge_bare_answer(token: Address, source: Address, answers: _Answers, rule:
         reason=reason,
         detail=detail,
         decimals=answers.decimals,
+        aggregator=answers.aggregator,
     )
 
 
@@ -160,13 +244,18 @@ def _not_positive(answer: int) -> _Fault:
 
 
 def _read_answers(results: Sequence[CallResult]) -> _Answers:
-    latest_round, decimals, answer = results
+    latest_round, decimals, answer, aggregator = results
     places = _words(decimals, 1)
     return _Answers(
         round=_round(_words(latest_round, _ROUND_WORDS)),
         decimals=places[0] if places and places[0] <= _MOST_DECIMALS else None,
         latest_answer=_signed(words[0]) if (words := _words(answer, 1)) else None,
+        aggregator=_address(_words(aggregator, 1)),
     )
+
+
+def _address(words: list[int] | None) -> Address | None:
+    return to_address(words[0].to_bytes(20, "big")) if words and 0 < words[0] < 1 << 160 else None
 
 
 def _round(words: list[int] | None) -> _Round | None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from keeper.domain.fixed_point import mul_div_down, mul_div_up
 from keeper.domain.plans import Fees, Plan, SimulatedPlan
 from keeper.domain.units import Address
-from keeper.store.records import Intent, Payload
+from keeper.send.fees import Offer, fee_ceiling_wei
+from keeper.store.records import Intent, Payload, Stake
+
+_USD_UNIT = 10**8
+_EMPTY_GAS = 21_000
 
 
 def intent_key(plan: Plan) -> str:
@@ -48,6 +53,55 @@ def to_payload(simulated: SimulatedPlan) -> Payload:
         fee_cap_wei=simulated.fees.fee_cap_wei,
         tip_wei=simulated.fees.tip_wei,
         deadline_block=simulated.plan.deadline_block,
+        legacy=simulated.plan.head.base_fee_wei == 0,
+    )
+
+
+def to_stake(simulated: SimulatedPlan) -> Stake:
+    """Return what is at stake with a plan: what it moves and costs rounded up, what it earns rounded down."""
+    unit = simulated.base_unit
+    profit_usd_e8 = mul_div_down(max(0, simulated.profit_base), _USD_UNIT, unit)
+    native_usd_e8 = mul_div_up(simulated.native_price_base, _USD_UNIT, unit)
+    return Stake(
+        notional_usd_e8=mul_div_up(simulated.notional_base, _USD_UNIT, unit),
+        profit_usd_e8=profit_usd_e8,
+        native_usd_e8=native_usd_e8,
+        fee_ceiling_wei=fee_ceiling_wei(profit_usd_e8, native_usd_e8, simulated.gas_units),
+    )
+
+
+def to_tokens(simulated: SimulatedPlan) -> tuple[Address, ...]:
+    """Return every token a plan touches."""
+    call = simulated.plan.call
+    hops = [quote.hop for quote in simulated.plan.route]
+    found = [call.debt, call.collateral, *(token for hop in hops for token in (hop.token_in, hop.token_out))]
+    return tuple(dict.fromkeys(found))
+
+
+def fill_intent(*, chain_id: int, sender: Address, nonce: int, turn: int) -> Intent:
+    """Return the intent that closes a hole: nothing but the use of a nonce, for the `turn`-th time."""
+    return Intent(
+        key=_digest("fill", str(chain_id), sender, str(nonce), str(turn)),
+        chain_id=chain_id,
+        sender=sender,
+        kind="fill",
+        market=None,
+        account=None,
+        profit_token=None,
+        expected_raw=0,
+    )
+
+
+def empty_payload(sender: Address, offer: Offer, *, legacy: bool) -> Payload:
+    """Return the transaction that does nothing: it sends nothing to its own sender."""
+    return Payload(
+        to=sender,
+        data=b"",
+        gas_limit=_EMPTY_GAS,
+        fee_cap_wei=offer.fee_cap_wei,
+        tip_wei=offer.tip_wei,
+        deadline_block=None,
+        legacy=legacy,
     )
 
 
@@ -65,7 +119,7 @@ def deploy_intent(*, key: str, chain_id: int, sender: Address) -> Intent:
     )
 
 
-def deploy_payload(data: bytes, gas_limit: int, fees: Fees) -> Payload:
+def deploy_payload(data: bytes, gas_limit: int, fees: Fees, *, legacy: bool = False) -> Payload:
     """Return the transaction of a deployment; it stays valid for ever."""
     return Payload(
         to=None,
@@ -74,6 +128,7 @@ def deploy_payload(data: bytes, gas_limit: int, fees: Fees) -> Payload:
         fee_cap_wei=fees.fee_cap_wei,
         tip_wei=fees.tip_wei,
         deadline_block=None,
+        legacy=legacy,
     )
 
 

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from keeper.domain.chain import Receipt
-from keeper.domain.fixed_point import mul_div_up
+from keeper.send.fees import TooDear, bump_limit_wei, offers_of, raise_offer
 from keeper.send.settings import SendSettings
 from keeper.store.records import SignedAttempt, Slot
 
 CANCEL_GAS: Final = 21_000
-_BUMP_NUMERATOR: Final = 113
-"""Nodes ask for 10 or 12.5 %, some after rounding: 13 % passes them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +23,8 @@ class Evidence:
     """What the chain shows about a slot at one head.
 
     `receipts` are those of the slot's own transactions, by hash; `missing_blocks` for how long the nonce has been used
-    without any; `highest` whether no live slot has a higher nonce.
+    without any; `highest` and `lowest` whether no live slot has a higher or a lower nonce; `halted` whether everything
+    in flight is to be taken back; `reopened_block` where a reorg last took the slot's transaction back.
     """
 
     head_number: int
@@ -35,6 +34,9 @@ class Evidence:
     receipts: Mapping[str, Receipt]
     missing_blocks: int
     highest: bool
+    lowest: bool = True
+    halted: bool = False
+    reopened_block: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,14 @@ class Resend:
     """Hand the same bytes out again."""
 
     attempt: SignedAttempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bump:
+    """Offer more for the same plan, if it still pays then."""
+
+    fee_cap_wei: int
+    tip_wei: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +97,7 @@ class Wait:
     used: bool = False
 
 
-Decision = Finish | Resend | Cancel | Release | Foreign | Stuck | Wait
+Decision = Finish | Resend | Bump | Cancel | Release | Foreign | Stuck | Wait
 
 
 def decide(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
@@ -97,29 +107,23 @@ def decide(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
     newest = slot.newest
     if newest is None or not any(attempt.maybe_known for attempt in slot.attempts):
         return _drop(slot, seen, settings)
-    if _wants_cancel(slot, newest, seen):
-        return plan_cancel(slot, base_fee_wei=seen.base_fee_wei, settings=settings, reason=_cancel_reason(newest))
-    if _resend_due(newest, seen, settings):
+    reason = _cancel_reason(slot, newest, seen)
+    if reason is not None:
+        return plan_cancel(slot, base_fee_wei=seen.base_fee_wei, settings=settings, reason=reason)
+    bump = _plan_bump(slot, newest, seen, settings)
+    if bump is not None:
+        return bump
+    if is_resend_due(newest, seen.head_number, settings):
         return Resend(attempt=newest)
     return Wait()
 
 
 def plan_cancel(slot: Slot, *, base_fee_wei: int, settings: SendSettings, reason: str) -> Cancel | Stuck:
-    """Return the fees of the next replacement: at least 13 % above all before on both fields, rounded up.
-
-    The cap also covers twice the present base fee, as far as the gas-price limit allows.
-    """
-    paid = [(slot.payload.fee_cap_wei, slot.payload.tip_wei)] if not slot.attempts else []
-    paid += [(attempt.fee_cap_wei, attempt.tip_wei) for attempt in slot.attempts]
-    least_cap_wei = mul_div_up(max(cap for cap, _ in paid), _BUMP_NUMERATOR, 100)
-    tip_wei = max(1, mul_div_up(max(tip for _, tip in paid), _BUMP_NUMERATOR, 100))
-    cap_wei = max(least_cap_wei, 2 * base_fee_wei + tip_wei)
-    limit_wei = settings.max_gas_price_wei
-    if limit_wei is not None:
-        if least_cap_wei > limit_wei:
-            return Stuck(reason=f"{reason}, but a replacement costs {least_cap_wei} wei per gas, above the limit")
-        cap_wei = min(cap_wei, limit_wei)
-    return Cancel(fee_cap_wei=cap_wei, tip_wei=min(tip_wei, cap_wei), reason=reason)
+    """Return the replacement that does nothing, or why it is not allowed. Its price counts against no profit."""
+    offer = raise_offer(offers_of(slot), base_fee_wei=base_fee_wei, limit_wei=settings.max_gas_price_wei)
+    if isinstance(offer, TooDear):
+        return Stuck(reason=f"{reason}, but a replacement costs {offer.least_cap_wei} wei per gas, above the limit")
+    return Cancel(fee_cap_wei=offer.fee_cap_wei, tip_wei=offer.tip_wei, reason=reason)
 
 
 def _judge_used(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
@@ -149,20 +153,37 @@ def _drop(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
     return plan_cancel(slot, base_fee_wei=seen.base_fee_wei, settings=settings, reason="fills the nonce")
 
 
-def _wants_cancel(slot: Slot, newest: SignedAttempt, seen: Evidence) -> bool:
+def _cancel_reason(slot: Slot, newest: SignedAttempt, seen: Evidence) -> str | None:
     if newest.kind == "cancel":
         # Only a price that no longer fits is a reason to pay more for doing nothing.
-        return newest.fee_cap_wei < seen.base_fee_wei
+        return "the cancellation is too cheap" if newest.fee_cap_wei < seen.base_fee_wei else None
     deadline = slot.payload.deadline_block
-    return deadline is not None and seen.head_number >= deadline
+    if deadline is not None and seen.head_number >= deadline:
+        return "its deadline passed"
+    return "everything is halted" if seen.halted else None
 
 
-def _cancel_reason(newest: SignedAttempt) -> str:
-    return "the cancellation is too cheap" if newest.kind == "cancel" else "its deadline passed"
+def _plan_bump(slot: Slot, newest: SignedAttempt, seen: Evidence, settings: SendSettings) -> Bump | None:
+    """Return a higher offer when one is due and allowed.
+
+    Only the lowest nonce is held up by its own price; the others wait behind it, unless they no longer fit at all.
+    """
+    if newest.kind == "cancel":
+        return None
+    waited = seen.head_number - max(newest.signed_block, seen.reopened_block)
+    late = seen.lowest and waited >= settings.bump_after_blocks
+    if not late and newest.fee_cap_wei >= seen.base_fee_wei:
+        return None
+    limit_wei = bump_limit_wei(slot, settings.max_gas_price_wei)
+    offer = raise_offer(offers_of(slot), base_fee_wei=seen.base_fee_wei, limit_wei=limit_wei)
+    if isinstance(offer, TooDear) or offer.fee_cap_wei < seen.base_fee_wei:
+        return None
+    return Bump(fee_cap_wei=offer.fee_cap_wei, tip_wei=offer.tip_wei)
 
 
-def _resend_due(newest: SignedAttempt, seen: Evidence, settings: SendSettings) -> bool:
+def is_resend_due(newest: SignedAttempt, head_number: int, settings: SendSettings) -> bool:
+    """Whether the same bytes should be handed out again at this head."""
     if newest.last_sent_block is None:
         return True
-    waited = seen.head_number - newest.last_sent_block
+    waited = head_number - newest.last_sent_block
     return waited >= (1 if newest.broadcast == "ambiguous" else settings.resend_after_blocks)

@@ -18,6 +18,8 @@ class ReorgWatch:
         self._journal = journal
         self._depth = depth
         self._last: Head | None = None
+        self.reopened: dict[int, int] = {}
+        """Slots whose transaction a reorg took back, and at which head's number that was seen."""
 
     async def check(self, head: Head) -> None:
         """Compare the blocks of recently mined slots, newest first, with the chain that ends in `head`.
@@ -33,6 +35,7 @@ class ReorgWatch:
             if await self._canonical_hash(slot, head, checked) == slot.block_hash:
                 break
             self._reopen(slot, checked)
+            self.reopened[slot.slot_id] = head.number
         self._last = head
 
     async def _canonical_hash(self, slot: Slot, head: Head, checked: dict[int, str | None]) -> str | None:

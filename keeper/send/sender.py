@@ -8,22 +8,35 @@ with the same bytes and the same nonce.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.chain import Head, Receipt
 from keeper.domain.errors import Failed, Fatal
 from keeper.domain.plans import Fees, SimulatedPlan
+from keeper.domain.units import Address
 from keeper.observe import events
+from keeper.observe.latency import STAGE_CLOCK
 from keeper.ports import Chain, Signer
-from keeper.send.channels.public import PublicChannel
+from keeper.send.brake import Brake
+from keeper.send.channels import Channel
 from keeper.send.entries import mined_entry
 from keeper.send.evidence import read_block_time_s, read_genesis_hash, read_receipts
+from keeper.send.fees import result_usd_e8
 from keeper.send.gate import make_gate
-from keeper.send.intents import deploy_intent, deploy_key_prefix, deploy_payload, to_intent, to_payload
+from keeper.send.holes import fill_holes
+from keeper.send.intents import (
+    deploy_intent,
+    deploy_key_prefix,
+    deploy_payload,
+    to_intent,
+    to_payload,
+    to_stake,
+    to_tokens,
+)
 from keeper.send.machine import (
-    CANCEL_GAS,
+    Bump,
     Cancel,
     Decision,
     Evidence,
@@ -34,12 +47,15 @@ from keeper.send.machine import (
     Stuck,
     Wait,
     decide,
+    is_resend_due,
 )
 from keeper.send.reorgs import ReorgWatch
+from keeper.send.replacing import Replacer, Resimulate, assume_unchanged
 from keeper.send.settings import SendSettings
+from keeper.send.wire import Wire
 from keeper.store import Store
 from keeper.store.journal import as_attempt
-from keeper.store.records import AttemptKind, Intent, Payload, SignedAttempt, Slot
+from keeper.store.records import NO_STAKE, Intent, Payload, Slot, Stake
 
 Realise = Callable[[Receipt], int | None]
 """Reads the profit (raw units of the profit token) from a liquidation's receipt; None when it is not there."""
@@ -64,10 +80,11 @@ class TransactionSender:
         chain_id: int,
         signer: Signer,
         store: Store,
-        channel: PublicChannel,
+        channel: Channel,
         settings: SendSettings,
         realise: Realise,
         expected: Expected,
+        resimulate: Resimulate = assume_unchanged,
     ) -> None:
         self._chain = chain
         self._chain_id = chain_id
@@ -78,14 +95,23 @@ class TransactionSender:
         self._realise = realise
         self._expected = expected
         self._journal = store.journal(chain_id=chain_id, sender=signer.address)
-        self._instance = store.instance_lock(chain_id=chain_id, sender=signer.address)
+        self._instance = store.instance_lock(
+            chain_id=chain_id, sender=signer.address, shared_folder=settings.lock_folder
+        )
+        self._wire = Wire(chain_id=chain_id, signer=signer, journal=self._journal, channel=channel)
+        self._replacer = Replacer(
+            journal=self._journal, wire=self._wire, sender=signer.address, settings=settings, resimulate=resimulate
+        )
+        self._brake = Brake(self._journal, settings.halt_file)
         self._reorgs = ReorgWatch(chain, self._journal, depth=settings.watched_blocks)
         self._turn = asyncio.Lock()
         self._head: Head | None = None
         self._chain_nonce = 0
         self._balance_wei: int | None = None
-        self._top_nonce = 0
+        self._nonces = (0, 0)
+        self._holes: frozenset[int] = frozenset()
         self._missing_since: dict[int, int] = {}
+        self._taken_over: set[int] = set()
         self._recovered: list[LedgerEntry] = []
         self._stopping = False
 
@@ -104,6 +130,7 @@ class TransactionSender:
             head = await self._chain.head()
             await self._take_head(head)
             left = self._journal.live()
+            self._taken_over = {slot.slot_id for slot in left}
             await self._readopt(head)
             # From the top: a nonce can be given back only when no higher one is promised.
             for slot in [slot for slot in reversed(left) if not slot.attempts]:
@@ -122,7 +149,8 @@ class TransactionSender:
         """
         if plan.plan.chain_id != self._chain_id:
             return "wrong_chain"
-        return await self._submit(to_intent(plan, self._signer.address), to_payload(plan))
+        intent = to_intent(plan, self._signer.address)
+        return await self._submit(intent, to_payload(plan), to_stake(plan), to_tokens(plan))
 
     async def submit_deploy(self, data: bytes, gas_limit: int, fees: Fees) -> Attempt | str:
         """Send a contract creation, like a plan. The same code still in flight is not sent a second time."""
@@ -133,7 +161,8 @@ class TransactionSender:
                 return as_attempt(slot)
         key = f"{prefix}{self._journal.count_intents('deploy', prefix)}"
         intent = deploy_intent(key=key, chain_id=self._chain_id, sender=sender)
-        return await self._submit(intent, deploy_payload(data, gas_limit, fees))
+        legacy = (await self._chain.head()).base_fee_wei == 0
+        return await self._submit(intent, deploy_payload(data, gas_limit, fees, legacy=legacy))
 
     async def settle(self, head: Head) -> list[LedgerEntry]:
         """Look for receipts of everything in flight, re-send or replace what needs it; return the new entries.
@@ -145,6 +174,8 @@ class TransactionSender:
         async with self._turn:
             await self._take_head(head)
             new, self._recovered = self._recovered, []
+            self._brake.check()
+            self._fill_holes(head)
             for slot in self._live():
                 entry = await self._advance(slot, head, patient=True)
                 if entry is not None:
@@ -168,44 +199,58 @@ class TransactionSender:
 
     # --- submitting -------------------------------------------------------------------------------------------------
 
-    async def _submit(self, intent: Intent, payload: Payload) -> Attempt | str:
+    async def _submit(
+        self, intent: Intent, payload: Payload, stake: Stake = NO_STAKE, tokens: Sequence[Address] = ()
+    ) -> Attempt | str:
         async with self._turn:
             code = "stopping" if self._stopping else None
             if code is None:
-                reserved = await self._reserve(intent, payload)
+                reserved = await self._reserve(intent, payload, stake, tokens)
                 if isinstance(reserved, Slot):
                     return await self._dispatch(reserved)
                 code = reserved
         events.submit_refused(code=code, market=intent.market, account=intent.account)
         return code
 
-    async def _reserve(self, intent: Intent, payload: Payload) -> Slot | str:
+    async def _reserve(self, intent: Intent, payload: Payload, stake: Stake, tokens: Sequence[Address]) -> Slot | str:
         if self._head is None:
             await self._take_head(await self._chain.head())
         head = self._known_head()
         if self._balance_wei is None:
             self._balance_wei = await self._chain.balance_wei(self._signer.address)
+        self._brake.check()
         reserved = self._journal.reserve(
             intent,
             payload,
             chain_nonce=self._chain_nonce,
             watched_from=head.number - self._settings.watched_blocks,
             admit=make_gate(
-                intent, payload, balance_wei=self._balance_wei, head_number=head.number, settings=self._settings
+                intent,
+                payload,
+                balance_wei=self._balance_wei,
+                head_number=head.number,
+                settings=self._settings,
+                stake=stake,
+                tokens=tokens,
             ),
+            stake=stake,
+            now_s=head.timestamp_s,
         )
-        if reserved == "no_gas_funds":
+        if isinstance(reserved, str) and reserved in {"no_gas_funds", "below_balance_floor"}:
             self._balance_wei = None  # somebody may send some
         return reserved
 
     async def _dispatch(self, slot: Slot) -> Attempt | str:
         """Sign and send a slot just reserved. A sure refusal gives the nonce back: nothing higher can exist yet."""
+        block = self._known_head().number
         try:
-            slot = self._sign(slot, "plan", slot.payload)
+            slot = self._wire.sign(slot, "plan", slot.payload, block=block)
         except Fatal:
             self._journal.release(slot, "could not be signed")
             raise
-        refusal = await self._send(slot, fresh=True)
+        STAGE_CLOCK.mark("signed")
+        refusal = await self._wire.send(slot, block=block, fresh=True)
+        STAGE_CLOCK.mark("sent")
         slot = self._journal.slot(slot.slot_id)
         if refusal is None:
             return as_attempt(slot)
@@ -213,49 +258,6 @@ class TransactionSender:
         self._balance_wei = None
         events.submit_refused(code=refusal, market=slot.intent.market, account=slot.intent.account)
         return refusal
-
-    def _sign(self, slot: Slot, kind: AttemptKind, payload: Payload) -> Slot:
-        """Sign and commit; the bytes may leave the process only after this returned."""
-        raw, transaction = self._signer.sign(
-            chain_id=self._chain_id,
-            nonce=slot.nonce,
-            to=payload.to,
-            data=payload.data,
-            gas_limit=payload.gas_limit,
-            fee_cap_wei=payload.fee_cap_wei,
-            tip_wei=payload.tip_wei,
-        )
-        attempt = SignedAttempt(
-            transaction=transaction,
-            kind=kind,
-            raw=raw,
-            gas_limit=payload.gas_limit,
-            fee_cap_wei=payload.fee_cap_wei,
-            tip_wei=payload.tip_wei,
-            broadcast="signed",
-            maybe_known=True,
-            last_sent_block=None,
-        )
-        self._journal.add_attempt(slot, attempt)
-        return self._journal.slot(slot.slot_id)
-
-    async def _send(self, slot: Slot, *, fresh: bool) -> str | None:
-        """Broadcast the newest bytes of `slot`; return the code when they were never out and are refused now."""
-        attempt = slot.newest
-        if attempt is None:
-            raise Failed(f"nonce {slot.nonce} has nothing signed to send")
-        result = await self._channel.broadcast(attempt.raw, attempt.transaction)
-        refused = fresh and result.standing == "refused"
-        self._journal.note_broadcast(
-            slot,
-            attempt.transaction,
-            result=result.standing,
-            block=self._known_head().number,
-            answer=f"{result.answer}: {result.words}" if result.words else str(result.answer),
-            surely_unknown=refused,
-        )
-        events.attempt_sent(as_attempt(slot), result=str(result.answer), answer=result.words, again=not fresh)
-        return result.refusal_code if refused else None
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
@@ -266,8 +268,22 @@ class TransactionSender:
 
     def _live(self) -> list[Slot]:
         live = self._journal.live()
-        self._top_nonce = max((slot.nonce for slot in live), default=0)
+        nonces = [slot.nonce for slot in live]
+        self._nonces = (min(nonces, default=0), max(nonces, default=0))
         return live
+
+    def _fill_holes(self, head: Head) -> None:
+        """Reserve the nonces below ours that nobody holds; signing them is the next thing settling does."""
+        self._holes = fill_holes(
+            self._journal,
+            self._signer.address,
+            head,
+            chain_id=self._chain_id,
+            chain_nonce=self._chain_nonce,
+            seen_before=self._holes,
+            balance_wei=self._balance_wei,
+            settings=self._settings,
+        )
 
     async def _advance(self, slot: Slot, head: Head, *, patient: bool) -> LedgerEntry | None:
         seen = await self._look(slot, head, patient=patient)
@@ -294,7 +310,10 @@ class TransactionSender:
             chain_nonce=self._chain_nonce,
             receipts=receipts,
             missing_blocks=head.number - since,
-            highest=slot.nonce >= self._top_nonce,
+            highest=slot.nonce >= self._nonces[1],
+            lowest=slot.nonce <= self._nonces[0],
+            halted=self._brake.is_halted,
+            reopened_block=self._reorgs.reopened.get(slot.slot_id, 0),
         )
 
     async def _carry_out(self, slot: Slot, decision: Decision, head: Head) -> LedgerEntry | None:
@@ -302,20 +321,20 @@ class TransactionSender:
             case Finish(status=status, receipt=receipt):
                 return await self._finish(slot, status, receipt, head)
             case Resend():
-                await self._send(slot, fresh=False)
+                doubtful = slot.slot_id in self._taken_over or slot.slot_id in self._reorgs.reopened
+                await self._replacer.resend(slot, head, doubtful=doubtful)
+            case Bump():
+                replaced = await self._replacer.bump(slot, decision, head)
+                if not replaced and slot.newest and is_resend_due(slot.newest, head.number, self._settings):
+                    await self._wire.send(slot, block=head.number, fresh=False)
             case Cancel():
-                await self._cancel(slot, decision)
+                await self._replacer.cancel(slot, decision, head)
             case Release(reason=reason):
                 self._journal.release(slot, reason)
             case Foreign():
                 self._give_up_foreign(slot, head)
-            case Stuck(reason=reason):
-                newest = slot.newest
-                events.attempt_stuck(
-                    nonce=slot.nonce, transaction=newest.transaction if newest else None, reason=reason
-                )
-                if newest is not None and newest.last_sent_block != head.number:
-                    await self._send(slot, fresh=False)
+            case Stuck():
+                await self._replacer.wait_out(slot, decision, head)
             case Wait():
                 pass
         return None
@@ -340,41 +359,34 @@ class TransactionSender:
             realised_raw=realised_raw,
             block_time_s=block_time_s,
         )
-        self._journal.finish(slot, status, receipt, entry)
+        result = result_usd_e8(
+            slot.stake,
+            planned_raw=slot.intent.expected_raw,
+            realised_raw=realised_raw,
+            gas_wei=entry.gas_cost_wei,
+        )
+        self._journal.finish(slot, status, receipt, entry, result_usd_e8=result)
         self._balance_wei = None
         events.attempt_mined(entry, nonce=slot.nonce)
         return entry
 
-    async def _cancel(self, slot: Slot, decision: Cancel) -> None:
-        payload = Payload(
-            to=self._signer.address,
-            data=b"",
-            gas_limit=CANCEL_GAS,
-            fee_cap_wei=decision.fee_cap_wei,
-            tip_wei=decision.tip_wei,
-            deadline_block=None,
-        )
-        slot = self._sign(slot, "cancel", payload)
-        events.attempt_cancelled(
-            nonce=slot.nonce,
-            transaction=slot.attempts[-1].transaction,
-            fee_cap_wei=decision.fee_cap_wei,
-            reason=decision.reason,
-        )
-        await self._send(slot, fresh=True)
-
     def _give_up_foreign(self, slot: Slot, head: Head) -> None:
-        """The signer is shared: stop. The slot is ended in the journal, so that a later start can go on."""
+        """The signer is shared: stop. The slot is ended in the journal, so that a later start can go on.
+
+        A nonce that was only filled is nobody's: whoever used it did what the filling was for.
+        """
         self._journal.mark_foreign(slot, head.number)
+        if slot.intent.kind == "fill":
+            return
         raise Failed(
             f"nonce {slot.nonce} of {self._signer.address} was used by a transaction that is not in the journal: "
             f"somebody else sends with this key; find out who, then start again"
         )
 
     async def _readopt(self, head: Head) -> None:
-        """A nonce thought foreign is ours after all when a receipt has turned up since."""
+        """A nonce thought foreign is ours after all when a receipt has turned up since, or a reorg freed it."""
         for slot in self._journal.foreign():
-            if await read_receipts(self._chain, slot):
+            if slot.nonce >= self._chain_nonce or await read_receipts(self._chain, slot):
                 self._journal.reopen(slot)
                 await self._advance(self._journal.slot(slot.slot_id), head, patient=True)
 

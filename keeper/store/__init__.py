@@ -1,5 +1,5 @@
 """Journal, ledger and discoveries in one SQLite file; the only room that speaks SQL."""
 
-from keeper.store.store import Store, open_store
+from keeper.store.store import Store, open_store, set_aside
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "set_aside"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keeper.domain.errors import ConfigError, Failed
-from keeper.store.schema import APPLICATION_ID, TABLES, VERSION
+from keeper.store.schema import APPLICATION_ID, FIRST_TABLES, STEPS, VERSION
 
 _BUSY_TIMEOUT_MS = 5_000
 _PRIVATE = 0o600
@@ -71,8 +71,8 @@ def open_database(path: Path | None) -> Database:
         raise ConfigError(f"[state] path {name}: cannot be opened: {error}") from error
     try:
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA foreign_keys = ON")
         _adopt(connection, name)
+        connection.execute("PRAGMA foreign_keys = ON")  # after a migration, which replaces tables
         # FULL in WAL mode: a commit is on the disk before it returns, which is what "journalled before sent" rests on.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -97,7 +97,7 @@ def _make_private(path: Path) -> None:
 
 def _adopt(connection: sqlite3.Connection, name: str) -> None:
     """Create the tables in an empty file, or check that the file is one this version can read."""
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version = _version(connection)
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     if version == 0 and owner == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         _create(connection)
@@ -110,18 +110,44 @@ def _adopt(connection: sqlite3.Connection, name: str) -> None:
             f"update the keeper or name another file"
         )
     if version < VERSION:
-        raise ConfigError(f"[state] path {name}: has format {version}, which this keeper cannot read; name another")
+        _bring_up(connection, name)
 
 
 def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have created them while we waited for the lock.
-    if int(connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
-        for table in TABLES:
+    if _version(connection) == 0:
+        for table in FIRST_TABLES:
             connection.execute(table)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        _step_up(connection, 1)
     connection.execute("COMMIT")
+
+
+def _bring_up(connection: sqlite3.Connection, name: str) -> None:
+    """Migrate an older file in one transaction: it is either as it was or as this version wants it."""
+    connection.execute("BEGIN IMMEDIATE")
+    version = _version(connection)
+    if version not in {*STEPS, VERSION}:
+        connection.execute("ROLLBACK")
+        raise ConfigError(f"[state] path {name}: has format {version}, which this keeper cannot read; name another")
+    _step_up(connection, version)
+    broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if broken is not None:
+        connection.execute("ROLLBACK")
+        raise ConfigError(f"[state] path {name}: is damaged: a row of {broken[0]} refers to nothing; name another")
+    connection.execute("COMMIT")
+
+
+def _step_up(connection: sqlite3.Connection, version: int) -> None:
+    for step in range(version, VERSION):
+        for statement in STEPS[step]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _explain(error: sqlite3.Error) -> str:

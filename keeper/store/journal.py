@@ -16,17 +16,23 @@ from keeper.domain.errors import Failed
 from keeper.domain.units import Address
 from keeper.store.database import Database
 from keeper.store.ledger import insert_entry
+from keeper.store.modes import read_mode, write_mode
 from keeper.store.records import (
     LIVE,
     MINED,
+    NO_STAKE,
     BroadcastState,
     GateFacts,
     Intent,
+    Mode,
     Payload,
     SignedAttempt,
     Slot,
     SlotState,
+    Stake,
+    Trip,
 )
+from keeper.store.risk import read_facts
 from keeper.store.rows import dump_detail, to_slot
 
 _SLOTS = """
@@ -36,8 +42,8 @@ _SLOTS = """
 """
 _ATTEMPTS = "SELECT * FROM attempts WHERE slot_id = ? ORDER BY ordinal"
 
-Admit = Callable[[GateFacts], str | None]
-"""Decides, inside the reserving transaction: None admits, a code refuses."""
+Admit = Callable[[GateFacts], str | Trip | None]
+"""Decides, inside the reserving transaction: None admits, a code refuses, a trip refuses and halts."""
 
 
 class Journal:
@@ -73,31 +79,76 @@ class Journal:
         rows = self._database.rows(sql, (*self._owner, kind))
         return sum(row["key"].startswith(key_prefix) for row in rows)
 
+    def mode(self) -> Mode:
+        """Return the mode as it stands in the file now, whoever changed it."""
+        return read_mode(self._database).mode
+
+    def mode_reason(self) -> str:
+        """Return why the mode is what it is."""
+        return read_mode(self._database).reason
+
+    def set_mode(self, mode: Mode, reason: str) -> None:
+        """Change the mode; on disk when it returns."""
+        with self._database.write() as connection:
+            write_mode(connection, mode, reason)
+
     def reserve(
-        self, intent: Intent, payload: Payload, *, chain_nonce: int, watched_from: int, admit: Admit
+        self,
+        intent: Intent,
+        payload: Payload,
+        *,
+        chain_nonce: int,
+        watched_from: int,
+        admit: Admit,
+        stake: Stake = NO_STAKE,
+        now_s: int = 0,
+        nonce: int | None = None,
     ) -> Slot | str:
         """Give `intent` the next nonce, or return the code `admit` refuses it with.
 
         The gate, the nonce and the worst-case spend are decided in one transaction. The nonce is the highest of
         `chain_nonce` and the one after any slot that is live or was mined in block `watched_from` or later (a node
-        that lags behind must not make us use a nonce twice). Raises Failed when the journal shows that nonce as
-        used long ago: then the chain went back further than any reorg.
+        that lags behind must not make us use a nonce twice), or `nonce` when that is given: a hole to fill. `now_s` is
+        the newest block's time. Raises Failed when the journal shows that nonce as used long ago: then the chain went
+        back further than any reorg.
         """
         with self._database.write() as connection:
             live = self.live()
-            refusal = admit(GateFacts(live=tuple(live), earlier=self._earlier(intent.key)))
+            facts = self._facts(live, self._earlier(intent.key), now_s=now_s, watched_from=watched_from)
+            refusal = _ask(connection, admit, facts)
             if refusal is not None:
                 return refusal
-            nonce = max([chain_nonce, *(slot.nonce + 1 for slot in [*live, *self.mined_since(watched_from)])])
+            if nonce is None:
+                nonce = max([chain_nonce, *(slot.nonce + 1 for slot in [*live, *self.mined_since(watched_from)])])
             self._check_unused(nonce)
-            slot_id = self._insert_slot(connection, intent, payload, nonce)
+            slot_id = self._insert_slot(connection, intent, payload, nonce, stake, facts.now_s)
+            connection.execute(
+                "INSERT INTO history (slot_id, event, detail) VALUES (?, 'reserved', ?)", (slot_id, str(chain_nonce))
+            )
         return self.slot(slot_id)
+
+    def reserve_more(self, slot: Slot, *, wei: int, now_s: int, watched_from: int, admit: Admit) -> str | None:
+        """Raise what is reserved for `slot` to `wei`, or return the code `admit` refuses it with.
+
+        To be called before a dearer replacement is signed.
+        """
+        with self._database.write() as connection:
+            refusal = _ask(connection, admit, self._facts(self.live(), (), now_s=now_s, watched_from=watched_from))
+            if refusal is None:
+                connection.execute("UPDATE slots SET reserved_wei = ? WHERE slot_id = ?", (str(wei), slot.slot_id))
+                _note(connection, slot, "reserved more", detail=str(wei))
+        return refusal
+
+    def holds(self, nonce: int) -> bool:
+        """Whether a slot, live or ended, has this nonce; released ones do not count."""
+        sql = "SELECT 1 FROM slots WHERE chain_id = ? AND sender = ? AND nonce = ? AND state != 'released'"
+        return bool(self._database.rows(sql, (*self._owner, nonce)))
 
     def add_attempt(self, slot: Slot, attempt: SignedAttempt) -> None:
         """Commit signed bytes before anything leaves the process; from here on they count as possibly sent."""
         with self._database.write() as connection:
             connection.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
                 (
                     attempt.transaction,
                     slot.slot_id,
@@ -110,6 +161,7 @@ class Journal:
                     attempt.broadcast,
                     attempt.maybe_known,
                     attempt.last_sent_block,
+                    attempt.signed_block,
                 ),
             )
             if slot.state == "reserved":
@@ -140,15 +192,28 @@ class Journal:
             _set_state(connection, slot, "released")
             _note(connection, slot, "released", detail=reason)
 
-    def finish(self, slot: Slot, state: SlotState, receipt: Receipt, entry: LedgerEntry) -> None:
-        """End a slot on the evidence of `receipt` and book its ledger entry, both or neither."""
+    def finish(
+        self, slot: Slot, state: SlotState, receipt: Receipt, entry: LedgerEntry, *, result_usd_e8: int = 0
+    ) -> None:
+        """End a slot on the evidence of `receipt` and book its ledger entry, both or neither.
+
+        `result_usd_e8` is what it earned less its gas, in 1e-8 US dollars.
+        """
         if state not in MINED:
             raise Failed(f"a slot cannot end as {state}")
         with self._database.write() as connection:
             connection.execute(
-                "UPDATE slots SET state = ?, mined_transaction = ?, mined_block = ?, mined_block_hash = ?"
-                " WHERE slot_id = ?",
-                (state, receipt.transaction_hash, receipt.block_number, receipt.block_hash, slot.slot_id),
+                "UPDATE slots SET state = ?, mined_transaction = ?, mined_block = ?, mined_block_hash = ?,"
+                " gas_paid_wei = ?, result_usd_e8 = ? WHERE slot_id = ?",
+                (
+                    state,
+                    receipt.transaction_hash,
+                    receipt.block_number,
+                    receipt.block_hash,
+                    str(entry.gas_cost_wei),
+                    str(result_usd_e8),
+                    slot.slot_id,
+                ),
             )
             insert_entry(connection, entry, slot.slot_id)
             _note(connection, slot, state, transaction=receipt.transaction_hash, block=receipt.block_number)
@@ -158,7 +223,7 @@ class Journal:
         with self._database.write() as connection:
             connection.execute(
                 "UPDATE slots SET state = 'sent', mined_transaction = NULL, mined_block = NULL,"
-                " mined_block_hash = NULL WHERE slot_id = ?",
+                " mined_block_hash = NULL, gas_paid_wei = NULL, result_usd_e8 = NULL WHERE slot_id = ?",
                 (slot.slot_id,),
             )
             connection.execute("DELETE FROM ledger WHERE slot_id = ?", (slot.slot_id,))
@@ -183,11 +248,24 @@ class Journal:
                 f"reset; name another [state] path for it"
             )
 
+    def _facts(self, live: list[Slot], earlier: tuple[SlotState, ...], *, now_s: int, watched_from: int) -> GateFacts:
+        return read_facts(
+            self._database, self._owner, live=live, earlier=earlier, now_s=now_s, settled_before=watched_from
+        )
+
     def _earlier(self, key: str) -> tuple[SlotState, ...]:
         rows = self._database.rows("SELECT state FROM slots WHERE intent = ? ORDER BY slot_id", (key,))
         return tuple(row["state"] for row in rows)
 
-    def _insert_slot(self, connection: sqlite3.Connection, intent: Intent, payload: Payload, nonce: int) -> int:
+    def _insert_slot(
+        self,
+        connection: sqlite3.Connection,
+        intent: Intent,
+        payload: Payload,
+        nonce: int,
+        stake: Stake,
+        now_s: int,
+    ) -> int:
         connection.execute(
             "INSERT INTO intents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
             " expected_raw = excluded.expected_raw, detail = excluded.detail",
@@ -205,7 +283,9 @@ class Journal:
         )
         cursor = connection.execute(
             "INSERT INTO slots (intent, chain_id, sender, nonce, state, recipient, data, gas_limit, fee_cap_wei,"
-            " tip_wei, deadline_block) VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?)",
+            " tip_wei, deadline_block, legacy, reserved_at_s, notional_usd_e8, profit_usd_e8, native_usd_e8,"
+            " fee_ceiling_wei, reserved_wei)"
+            " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 intent.key,
                 *self._owner,
@@ -216,11 +296,16 @@ class Journal:
                 str(payload.fee_cap_wei),
                 str(payload.tip_wei),
                 payload.deadline_block,
+                payload.legacy,
+                now_s,
+                str(stake.notional_usd_e8),
+                str(stake.profit_usd_e8),
+                str(stake.native_usd_e8),
+                None if stake.fee_ceiling_wei is None else str(stake.fee_ceiling_wei),
+                str(payload.worst_case_wei),
             ),
         )
-        slot_id = int(cursor.lastrowid or 0)
-        connection.execute("INSERT INTO history (slot_id, event) VALUES (?, 'reserved')", (slot_id,))
-        return slot_id
+        return int(cursor.lastrowid or 0)
 
 
 def all_slots(database: Database) -> list[Slot]:
@@ -251,6 +336,15 @@ def as_attempt(slot: Slot) -> Attempt:
 
 def _with_attempts(database: Database, rows: Iterable[sqlite3.Row]) -> list[Slot]:
     return [to_slot(row, database.rows(_ATTEMPTS, (row["slot_id"],))) for row in rows]
+
+
+def _ask(connection: sqlite3.Connection, admit: Admit, facts: GateFacts) -> str | None:
+    """Return the gate's refusal; a breaker that trips halts in this very transaction."""
+    refusal = admit(facts)
+    if isinstance(refusal, Trip):
+        write_mode(connection, "halted", refusal.reason)
+        return refusal.code
+    return refusal
 
 
 def _set_state(connection: sqlite3.Connection, slot: Slot, state: SlotState) -> None:

@@ -8,9 +8,16 @@ from typing import Final, Literal
 
 from keeper.domain.units import Address
 
-IntentKind = Literal["liquidation", "deploy"]
+IntentKind = Literal["liquidation", "deploy", "fill"]
+"""`fill` is a nonce nobody holds below nonces of ours: a transaction that does nothing closes the hole."""
+
 SlotState = Literal["reserved", "signed", "sent", "success", "reverted", "given-up", "released", "foreign"]
-AttemptKind = Literal["plan", "cancel"]
+AttemptKind = Literal["plan", "bump", "cancel"]
+"""A bump is the plan again at a higher price; a cancellation does nothing, in its place."""
+
+Mode = Literal["active", "drain", "halted"]
+"""What the journal allows: everything; nothing new; nothing new, and what is in flight is cancelled."""
+
 BroadcastState = Literal["signed", "accepted", "ambiguous", "refused"]
 
 LIVE: Final = frozenset({"reserved", "signed", "sent"})
@@ -51,11 +58,30 @@ class Payload:
     fee_cap_wei: int
     tip_wei: int
     deadline_block: int | None
+    legacy: bool = False
+    """Sent as a type-0 transaction whose gas price is the fee cap."""
 
     @property
     def worst_case_wei(self) -> int:
         """The most the transaction can cost in gas."""
         return self.gas_limit * self.fee_cap_wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """What is at stake with a slot, in 1e-8 US dollars; `native_usd_e8` is the price of 1e18 wei.
+
+    `fee_ceiling_wei` is the price per gas above which the plan would earn nothing, None where nothing bounds it.
+    Zeros mean unknown: a deployment has no profit.
+    """
+
+    notional_usd_e8: int = 0
+    profit_usd_e8: int = 0
+    native_usd_e8: int = 0
+    fee_ceiling_wei: int | None = None
+
+
+NO_STAKE: Final = Stake()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +101,7 @@ class SignedAttempt:
     broadcast: BroadcastState
     maybe_known: bool
     last_sent_block: int | None
+    signed_block: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +117,9 @@ class Slot:
     block: int | None
     block_hash: str | None
     attempts: tuple[SignedAttempt, ...]
+    stake: Stake = NO_STAKE
+    reserved_at_s: int = 0
+    reserved_wei: int | None = None
 
     @property
     def newest(self) -> SignedAttempt | None:
@@ -98,9 +128,43 @@ class Slot:
 
     @property
     def worst_case_wei(self) -> int:
-        """The most this slot can cost, over everything signed for it."""
+        """The most this slot can cost: what is reserved for it, and never less than anything signed for it."""
         costs = [attempt.gas_limit * attempt.fee_cap_wei for attempt in self.attempts]
-        return max([self.payload.worst_case_wei, *costs])
+        return max([self.payload.worst_case_wei if self.reserved_wei is None else self.reserved_wei, *costs])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What one slot counts for against the caps.
+
+    `open` slots may still cost all that is reserved for them: they are in flight, or mined in a block that a reorg may
+    take back. Others cost what they cost.
+    """
+
+    slot_id: int
+    market: str | None
+    account: Address | None
+    reserved_at_s: int
+    open: bool
+    notional_usd_e8: int
+    gas_wei: int
+    loss_usd_e8: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How one liquidation ended, in 1e-8 US dollars after gas."""
+
+    state: SlotState
+    result_usd_e8: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """A refusal that also halts: `code` for the caller, `reason` for the operator."""
+
+    code: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +172,16 @@ class GateFacts:
     """What the journal says inside the transaction that reserves a nonce.
 
     `earlier` are the ended slots of the same intent key, `live` everything in flight for this chain and sender.
+    `spent` covers the last day at `now_s` and everything open; `ended` what ended in it since the last resume, oldest
+    first. `now_s` is the time of the newest block known, and never goes back.
     """
 
     live: tuple[Slot, ...]
     earlier: tuple[SlotState, ...]
+    mode: Mode = "active"
+    now_s: int = 0
+    spent: tuple[Spent, ...] = ()
+    ended: tuple[Ended, ...] = ()
 
     @property
     def reserved_wei(self) -> int:

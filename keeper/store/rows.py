@@ -11,7 +11,7 @@ import orjson
 from keeper.domain.attempts import LedgerEntry
 from keeper.domain.errors import Failed
 from keeper.domain.units import Address, to_address
-from keeper.store.records import Intent, Payload, SignedAttempt, Slot
+from keeper.store.records import Intent, Payload, SignedAttempt, Slot, Stake
 
 
 def dump_detail(detail: object) -> str:
@@ -34,11 +34,20 @@ def to_slot(row: sqlite3.Row, attempts: Sequence[sqlite3.Row]) -> Slot:
                 fee_cap_wei=int(row["fee_cap_wei"]),
                 tip_wei=int(row["tip_wei"]),
                 deadline_block=row["deadline_block"],
+                legacy=bool(row["legacy"]),
             ),
             transaction=row["mined_transaction"],
             block=row["mined_block"],
             block_hash=row["mined_block_hash"],
             attempts=tuple(_attempt(attempt) for attempt in attempts),
+            stake=Stake(
+                notional_usd_e8=int(row["notional_usd_e8"]),
+                profit_usd_e8=int(row["profit_usd_e8"]),
+                native_usd_e8=int(row["native_usd_e8"]),
+                fee_ceiling_wei=_number(row["fee_ceiling_wei"]),
+            ),
+            reserved_at_s=row["reserved_at_s"],
+            reserved_wei=_number(row["reserved_wei"]),
         )
     except (ValueError, TypeError, IndexError) as error:
         raise Failed(f"the state file is damaged: a slot of nonce {row['nonce']} cannot be read: {error}") from error
@@ -109,7 +118,12 @@ def _attempt(row: sqlite3.Row) -> SignedAttempt:
         broadcast=row["broadcast"],
         maybe_known=bool(row["maybe_known"]),
         last_sent_block=row["last_sent_block"],
+        signed_block=row["signed_block"],
     )
+
+
+def _number(text: str | None) -> int | None:
+    return None if text is None else int(text)
 
 
 def _address(text: str | None) -> Address | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 from statistics import median_low
 
 from keeper.domain.chain import Head
@@ -36,6 +37,6 @@ class BlockTimes:
         heads = list(self._heads)
         gaps = [
             (later.timestamp_s - earlier.timestamp_s) // (later.number - earlier.number)
-            for earlier, later in zip(heads, heads[1:], strict=False)
+            for earlier, later in pairwise(heads)
         ]
         return median_low(gaps) if gaps else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,24 +12,9 @@ from keeper.chain.backfill import backfill
 from keeper.chain.client import RpcChain
 from keeper.chain.connect import connect
 from keeper.devnet.world import World
-from keeper.domain.units import Address
 from keeper.lending.aave_v3.reader import AaveV3Market
 from keeper.lending.aave_v3.view import AaveV3View
 from tests.support.pool_truth import PoolTruth
-
-
-class MemoryDiscoveries:
-    """Found accounts kept in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, tuple[frozenset[Address], int, str]] = {}
-
-    def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
-        return self.kept.get(scope)
-
-    def save_accounts(self, scope: str, found: Sequence[Address], last_block: int, block_hash: str) -> None:
-        before = self.kept.get(scope, (frozenset[Address](), 0, ""))[0]
-        self.kept[scope] = (before | frozenset(found), last_block, block_hash)
 
 
 @dataclass
@@ -39,7 +24,6 @@ class Watched:
     world: World
     chain: RpcChain
     market: AaveV3Market
-    discoveries: MemoryDiscoveries
     truth: PoolTruth
     last_block: int
 
@@ -61,10 +45,8 @@ async def watch(world: World) -> AsyncIterator[Watched]:
     """Start our reader on `world`."""
     chain = await connect([world.anvil.http_url], chain_id=world.layout.chain_id)
     try:
-        discoveries = MemoryDiscoveries()
         market = AaveV3Market(
             chain,
-            discoveries,
             name="m",
             addresses_provider=world.market.addresses_provider,
             start_block=world.market.start_block,
@@ -77,7 +59,6 @@ async def watch(world: World) -> AsyncIterator[Watched]:
             world=world,
             chain=chain,
             market=market,
-            discoveries=discoveries,
             truth=PoolTruth(chain, world.market),
             last_block=at.number,
         )

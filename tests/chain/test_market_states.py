@@ -16,9 +16,18 @@ from keeper.devnet.layout import Asset
 from keeper.devnet.tokens import TOKEN, mint, token_of
 from keeper.domain.lending import LiquidationCall, Outcome, Refused
 from keeper.domain.units import MAX_UINT256, Address, to_address
+from keeper.lending.aave_v3.state import NO_POSITION
 from keeper.lending.aave_v3.view import AaveV3View
 from tests.chain.conftest import Watched
-from tests.chain.test_liquidation_truth import check_all, check_health, check_pair, fall, unhealthy_pairs
+from tests.chain.test_liquidation_truth import (
+    RECEIVES,
+    check_all,
+    check_health,
+    check_pair,
+    check_ranges,
+    fall,
+    unhealthy_pairs,
+)
 from tests.support.pool_truth import assert_same
 
 POOL = Interface.of(
@@ -256,9 +265,16 @@ async def test_new_borrowers_and_full_repayments_are_followed_from_logs(aave: Wa
 
 async def test_liquidation_for_real_leaves_what_the_view_says(aave: Watched, hands: Hands) -> None:
     view = await fall(aave, -20)
-    world = aave.world
     at_s = view.head.timestamp_s + 12
-    account, debt, collateral = unhealthy_pairs(view, at_s)[0]
+    await liquidate_for_real(aave, view, unhealthy_pairs(view, at_s)[0], at_s)
+
+
+async def liquidate_for_real(
+    aave: Watched, view: AaveV3View, pair: tuple[Address, Address, Address], at_s: int
+) -> None:
+    """Send the largest liquidation; the market read afterwards is the one we said it would be."""
+    world = aave.world
+    account, debt, collateral = pair
     largest = view.largest(account, debt, collateral, at_s)
     assert isinstance(largest, Outcome)
     asset = next(item for item in world.market.assets if item.token == debt)
@@ -299,24 +315,50 @@ async def test_new_terms_prices_sources_and_fees_are_read_each_block(aave: Watch
     await check_all(aave, await fall(aave, -5), 6, "terms", seen)
 
 
-async def test_stable_debt_counts_in_health_and_is_refused(aave: Watched, hands: Hands) -> None:
+async def test_stable_debt_counts_in_health_and_is_repaid_last(aave: Watched, hands: Hands) -> None:
     usdc = hands.asset("USDC")
     await hands.govern("setReserveStableRateBorrowing", usdc.token, True)
-    account = someone(6)
-    await hands.open_position(account, {"WETH": Decimal(2)}, {"DAI": Decimal(1_000)})
-    await hands.act(account, ("borrow", (usdc.token, 2_000 * 10**6, 1, 0, account)))
+    mixed, stable_only = someone(6), someone(7)
+    for account, supplied, borrowed in (
+        (mixed, {"WETH": Decimal(3)}, {"DAI": Decimal(1_000), "USDC": Decimal(1_000)}),
+        (stable_only, {"WETH": Decimal(2)}, {}),
+    ):
+        await hands.open_position(account, supplied, borrowed)
+        await hands.act(account, ("borrow", (usdc.token, 2_900 * 10**6, 1, 0, account)))
     await aave.world.anvil.rpc.call("evm_increaseTime", 30 * 86_400)
     view = await fall(aave, -35)
     await check_health(aave, view)
-    assert view.positions[account].stable_debts
     at_s = view.head.timestamp_s + 12
-    assert account in {health.account for health in view.unhealthy(at_s)}
-    assert {debt for debt, _ in view.pairs(account)} == {usdc.token, hands.asset("DAI").token}
-    for debt, collateral in view.pairs(account):
-        refused = view.largest(account, debt, collateral, at_s)
-        assert isinstance(refused, Refused)
-        assert refused.code == "STABLE_DEBT_NOT_SUPPORTED"
-        assert view.ranges(account, debt, collateral, at_s) == []
+    rng, seen = random.Random("stable"), Counter[str]()
+    for account in (mixed, stable_only):
+        assert view.positions[account].stable_debts
+        for pair in view.pairs(account):
+            await check_amounts_of(aave, view, (account, *pair), rng, seen)
+    assert seen["stable part repaid"]
+    assert seen["stable part left"]
+    await liquidate_for_real(aave, view, (mixed, usdc.token, hands.asset("WETH").token), at_s)
+
+
+async def check_amounts_of(
+    aave: Watched, view: AaveV3View, pair: tuple[Address, Address, Address], rng: random.Random, seen: Counter[str]
+) -> None:
+    """Random amounts around the variable part: the pool does what we say."""
+    account, debt, collateral = pair
+    at_s = view.head.timestamp_s + 12
+    largest = view.largest(*pair, at_s)
+    assert isinstance(largest, Outcome)
+    bound = largest.repaid_raw
+    before = view.positions[account].stable_debts
+    for cover in (0, 1, bound - 1, bound, bound + 1, MAX_UINT256, *(rng.randint(1, bound) for _ in range(8))):
+        for receive in RECEIVES:
+            call = LiquidationCall(account=account, debt=debt, collateral=collateral, cover_raw=cover, receive=receive)
+            ours = view.outcome(call, at_s)
+            (truth,) = await aave.truth.liquidate([call], view, at_s)
+            assert_same(ours, truth)
+            if isinstance(ours, Outcome):
+                left = view.after(call, at_s).positions.get(account, NO_POSITION).stable_debts
+                seen["stable part left" if left == before else "stable part repaid"] += 1
+    check_ranges(view, pair, at_s)
 
 
 async def test_oracle_without_an_answer_makes_health_unknown_not_zero(aave: Watched, hands: Hands) -> None:

@@ -55,6 +55,7 @@ class FakeSigner:
         fee_cap_wei: int,
         tip_wei: int,
         value_wei: int = 0,
+        legacy: bool = False,
     ) -> tuple[bytes, str]:
         self.signed += 1
         fields = {
@@ -67,6 +68,7 @@ class FakeSigner:
             "fee_cap_wei": fee_cap_wei,
             "tip_wei": tip_wei,
             "value_wei": value_wei,
+            "legacy": legacy,
         }
         raw = json.dumps(fields, sort_keys=True).encode()
         return raw, transaction_hash(raw)
@@ -86,7 +88,8 @@ class FakeChain:
     """Implements the port Chain as far as sending needs it.
 
     `answers` are exceptions raised, one per broadcast (None: answer as usual); `swallow` takes the bytes and loses the
-    reply; `hide_receipts` lets receipts lag; `fails` names calldata that reverts.
+    reply; `keeps_old` says yes to
+    a replacement and mines the old one; `hide_receipts` lets receipts lag; `fails` names calldata that reverts.
     """
 
     def __init__(self) -> None:
@@ -95,6 +98,7 @@ class FakeChain:
         self.broadcasts: list[bytes] = []
         self.answers: list[Exception | None] = []
         self.swallow = 0
+        self.keeps_old = 0
         self.hide_receipts = False
         self.fails: set[bytes] = set()
         self.balances: dict[str, int] = {SIGNER: 10**20}
@@ -164,6 +168,15 @@ class FakeChain:
     async def balance_wei(self, address: Address) -> int:
         return self.balances.get(address, 0)
 
+    async def send_raw_to_all(self, raw: bytes) -> list[str | RpcError | Transient]:
+        try:
+            return [await self.send_raw(raw)]
+        except (RpcError, Transient) as error:
+            return [error]
+
+    async def gas_price_wei(self) -> int:
+        return 2 * GWEI
+
     async def send_raw(self, raw: bytes) -> str:
         self.broadcasts.append(raw)
         answer = self.answers.pop(0) if self.answers else None
@@ -185,6 +198,9 @@ class FakeChain:
         old = json.loads(self.pool[place]) if place in self.pool else None
         if old and any(fields[name] * 8 < old[name] * 9 for name in ("fee_cap_wei", "tip_wei")):
             raise RpcError(-32000, "replacement transaction underpriced")
+        if old and self.keeps_old:
+            self.keeps_old -= 1  # whoever makes the blocks has not heard of the replacement
+            return
         self.pool[place] = raw
 
     async def receipt(self, transaction_hash: str) -> Receipt | None:
@@ -299,4 +315,6 @@ def make_plan(
         profit_base=1_000,
         net_profit_base=900,
         base_unit=10**8,
+        notional_base=50_000,
+        native_price_base=1,
     )

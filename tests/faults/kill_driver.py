@@ -23,6 +23,7 @@ from keeper.chain.connect import connect
 from keeper.chain.signer import KeySigner
 from keeper.devnet.rpc import JsonRpc
 from keeper.domain.plans import Fees
+from keeper.send.channels import Errand
 from keeper.send.channels.public import PublicChannel
 from keeper.send.dialects import Broadcast
 from keeper.send.sender import TransactionSender
@@ -75,8 +76,8 @@ def plant(defect: str, sender: TransactionSender) -> None:
         postponed: list[tuple[Slot, SignedAttempt]] = []
         add, send = journal.add_attempt, channel.broadcast
 
-        async def send_first(raw: bytes, transaction: str) -> Broadcast:
-            result = await send(raw, transaction)
+        async def send_first(raw: bytes, transaction: str, errand: Errand) -> Broadcast:
+            result = await send(raw, transaction, errand)
             while postponed:
                 add(*postponed.pop())
             return result

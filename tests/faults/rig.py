@@ -9,6 +9,7 @@ from keeper.domain.chain import Receipt
 from keeper.domain.plans import SimulatedPlan
 from keeper.domain.units import Address, to_address
 from keeper.send.channels.public import PublicChannel
+from keeper.send.replacing import Resimulate, assume_unchanged
 from keeper.send.sender import TransactionSender
 from keeper.send.settings import SendSettings
 from keeper.store import Store, open_store
@@ -32,6 +33,7 @@ class Rig:
         self.settings = settings or SendSettings()
         self.chain = FakeChain()
         self.signer = FakeSigner()
+        self.resimulate: Resimulate = assume_unchanged
         self.store: Store
         self.sender: TransactionSender
 
@@ -47,6 +49,7 @@ class Rig:
             settings=self.settings,
             realise=realise,
             expected=expected,
+            resimulate=self.resimulate,
         )
         await self.sender.recover()
         return self.sender
@@ -67,5 +70,5 @@ def account(number: int) -> Address:
 def plan_for(number: int, **changes: object) -> SimulatedPlan:
     """The plan for borrower `number`, told apart by its calldata."""
     plan = make_plan(account=account(number), calldata=f"plan {number}".encode())
-    inner = {name: changes.pop(name) for name in list(changes) if name in {"epoch", "deadline_block"}}
+    inner = {name: changes.pop(name) for name in list(changes) if name in {"epoch", "deadline_block", "head"}}
     return replace(plan, plan=replace(plan.plan, **inner), **changes)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ from keeper.devnet.anvil import Anvil, AnvilOptions
 from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.errors import Failed
 from keeper.domain.plans import Fees
+from keeper.send.channels import Errand
 from keeper.send.channels.public import PublicChannel
 from keeper.send.dialects import Broadcast
 from keeper.send.sender import TransactionSender
@@ -39,8 +40,8 @@ class LossyChannel(PublicChannel):
         self.unplugged = False
         self.waiting = asyncio.Event()
 
-    async def broadcast(self, raw: bytes, transaction: str) -> Broadcast:
-        result = await super().broadcast(raw, transaction)
+    async def broadcast(self, raw: bytes, transaction: str, errand: Errand) -> Broadcast:
+        result = await super().broadcast(raw, transaction, errand)
         if self.unplugged:
             self.waiting.set()
             await asyncio.Event().wait()

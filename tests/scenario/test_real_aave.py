@@ -22,6 +22,7 @@ from tests.support.scan_truth import ScanTruth
 
 VOLATILE = ("WETH", "WBTC", "LINK")
 DAY_S = 86_400
+DUST_BASE = 10**6  # a cent
 
 
 def fall(percent: int | Decimal) -> dict[str, int | Decimal]:
@@ -46,6 +47,7 @@ async def check_scan(
     await truth.check_accounts(market, report["liquidatable"])
     listed = [(item["account"], pair) for item in report["liquidatable"] for pair in item["pairs"]]
     seen["listed"] += len(listed)
+    seen["dust"] += sum(int(item["debt_base"]) < DUST_BASE for item in report["liquidatable"])
     for account, pair in rng.sample(listed, min(pairs, len(listed))):
         await truth.check_pair(account, pair, seen)
         seen["pairs"] += 1
@@ -113,6 +115,7 @@ async def test_scan_of_hard_positions_says_what_the_pool_does(tmp_path: Path, si
     assert seen["RESERVE_PAUSED"]
     assert seen["same asset"]
     assert seen["explicit cover"]
+    assert seen["dust"]
 
 
 async def let_time_pass(world: World, seconds: int) -> None:

@@ -26,16 +26,6 @@ from keeper.venues.pools import VenueConfig
 BLOCK_S = 12
 
 
-class NothingKept:
-    """Discoveries that are forgotten at once."""
-
-    def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
-        return None
-
-    def save_accounts(self, scope: str, found: object, last_block: int, block_hash: str) -> None:
-        return None
-
-
 def venue_configs(world: World) -> list[VenueConfig]:
     return [VenueConfig(protocol=v.protocol, factory=v.factory, fee_tiers=v.fee_tiers) for v in world.venues]
 
@@ -102,7 +92,6 @@ async def open_desk(world: World) -> AsyncIterator[Desk]:
     async with chain:
         market = AaveV3Market(
             chain,
-            NothingKept(),
             name="main",
             addresses_provider=world.market.addresses_provider,
             start_block=world.market.start_block,

@@ -51,6 +51,11 @@ CONFIGURATOR = Interface.of(
     "setEModeCategory(uint8,uint16,uint16,uint16,address,string)",
     "setAssetEModeCategory(address,uint8)",
 )
+# (symbol, a few units of it)
+_DUST = (
+    *(("WETH", 10**10), ("WETH", 10**12), ("WBTC", 1), ("WBTC", 50), ("LINK", 10**12), ("MITE", 10**18)),
+    *(("DAI", 10**10), ("CENT", 1)),
+)
 _STABLE_RATE, _VARIABLE_RATE = 1, 2
 _FIRST_NUMBER = 100_000
 _STABLE_COINS = 1  # the efficiency mode planted here
@@ -86,6 +91,9 @@ class HardWorld:
         await self.open({"MITE": "900000000"}, {"USDC": "700", "DAI": None})
         await self.open({"LINK": "1000"}, {"MITE": None, "USDC": "1"})
         await self.open({"WETH": "6"}, {"USDC": "2000", "DAI": None}, rate=_STABLE_RATE)
+        await self.open({"WETH": "6"}, {"USDC": "9000"}, rate=_STABLE_RATE)
+        mixed = await self.open({"WETH": "5"}, {"USDC": "6000"}, rate=_STABLE_RATE)
+        await self.borrow_more(mixed, "USDC")
         await self.open({"DAI": "10000"}, {"USDC": None}, emode=_STABLE_COINS)
         await self.open({"DAI": "10000", "WETH": "0.5"}, {"USDC": None}, emode=_STABLE_COINS)
         self._world.layout = replace(self._world.layout, borrowers=(*self._world.layout.borrowers, *self._accounts))
@@ -129,36 +137,43 @@ class HardWorld:
                 builder.send(self._pool, "setUserEMode", emode, sender=account)
             if unused is not None:
                 builder.send(self._pool, "setUserUseReserveAsCollateral", self._token(unused), False, sender=account)
-            for symbol, whole in borrowed.items():
-                if whole is not None:
-                    self._borrow(builder, account, symbol, self._raw(symbol, Decimal(whole)), rate)
+            for symbol, amount in borrowed.items():
+                if amount is not None:
+                    self._borrow(builder, account, symbol, self._raw(symbol, Decimal(amount)), rate)
                     rate = _VARIABLE_RATE
-                    await builder.flush()
-            for symbol, whole in borrowed.items():
-                if whole is None:
-                    await builder.flush()
+            await builder.flush()
+            for symbol, amount in borrowed.items():
+                if amount is None:
                     await self._borrow_all(builder, account, symbol)
         return account
 
+    async def borrow_more(self, account: Address, symbol: str) -> None:
+        """Borrow all that is left, at the variable rate."""
+        async with self._world.transactions() as builder:
+            await builder.prepare([account])
+            await self._borrow_all(builder, account, symbol)
+
     async def _plant_dust(self) -> None:
         """A few units of collateral, and as much debt as they carry."""
-        collateral, least = self._rng.choice(
-            [("WETH", 10**10), ("WBTC", 1), ("LINK", 10**12), ("MITE", 10**18), ("WETH", 10**12), ("WBTC", 50)]
-        )
-        debt = self._rng.choice(["USDC", "DAI", "USDC", "LINK"])
+        collateral, least = self._rng.choice(_DUST)
+        debts = self._rng.sample(("USDC", "DAI", "LINK", "WBTC", "CENT"), 5)
         async with self._world.transactions() as builder:
             account = await self._next_account(builder)
             self._supply(builder, account, collateral, least * self._rng.randint(1, 99))
             await builder.flush()
-            await self._borrow_all(builder, account, debt)
+            for symbol in debts:
+                if symbol != collateral and await self._borrow_all(builder, account, symbol):
+                    return
 
-    async def _borrow_all(self, builder: Builder, account: Address, symbol: str) -> None:
-        """Borrow what the account may, down to the last unit but one."""
+    async def _borrow_all(self, builder: Builder, account: Address, symbol: str) -> bool:
+        """Borrow nearly what the account may; return whether that is anything at all."""
         (row,) = await self._world.account_data([account])
         price = (await self._world.prices())[symbol] * 10**8
         raw = int(Decimal(row.available_base) * 10 ** self._decimals(symbol) / price) * 999 // 1000
-        self._borrow(builder, account, symbol, max(1, raw))
-        await builder.flush()
+        if raw:
+            self._borrow(builder, account, symbol, raw)
+            await builder.flush()
+        return raw > 0
 
     async def _next_account(self, builder: Builder) -> Address:
         account = account_number(self._seed, _FIRST_NUMBER + len(self._accounts))
@@ -174,7 +189,7 @@ class HardWorld:
     def _borrow(self, builder: Builder, account: Address, symbol: str, raw: int, rate: int = _VARIABLE_RATE) -> None:
         builder.send(self._pool, "borrow", self._token(symbol), raw, rate, 0, account, sender=account)
 
-    async def _govern(self, name: str, symbol: str, on: bool) -> None:  # noqa: FBT001
+    async def _govern(self, name: str, symbol: str, on: bool) -> None:
         async with self._world.transactions() as builder:
             builder.send(self._configurator, name, self._token(symbol), on)
             await builder.flush()

@@ -27,6 +27,7 @@ WALL_CLOCK = {
     "date.today",
 }
 BROADCASTS = {"eth_sendRawTransaction", "eth_sendTransaction", "eth_sendBundle", "eth_sendPrivateTransaction"}
+BROADCASTING = {"send_raw", "send_raw_to_all", "submit_raw", "send_raw_transaction", "send_transaction"}
 Finder = Callable[[ast.Module], Iterator[tuple[int, str]]]
 
 
@@ -103,7 +104,7 @@ def _broadcast_text(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def _broadcast_call(tree: ast.Module) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in {"send_raw", "send_raw_transaction", "send_transaction"}:
+        if isinstance(node, ast.Attribute) and node.attr in BROADCASTING:
             yield node.lineno, f".{node.attr}"
 
 
@@ -187,12 +188,19 @@ RULES = (
     Rule(name="SQL", find=_sql, allowed=("store/",)),
     # devnet/ drives its own anvil; serve/ is an HTTP server, not a client.
     Rule(name="RPC", find=_importing(HTTP_CLIENTS, except_for="aiohttp.web"), allowed=("chain/", "devnet/")),
-    Rule(name="keys", find=_importing(KEY_LIBRARIES), allowed=("chain/signer.py", "devnet/")),
-    Rule(name="broadcast method", find=_broadcast_text, allowed=("chain/", "devnet/")),
+    Rule(name="keys", find=_importing(KEY_LIBRARIES), allowed=("chain/signer.py", "chain/keystore.py", "devnet/")),
+    # config/guards.py only names the method a private address wants.
+    Rule(name="broadcast method", find=_broadcast_text, allowed=("chain/", "devnet/", "config/guards.py")),
     Rule(name="broadcast", find=_broadcast_call, allowed=("chain/", "send/channels/", "devnet/")),
     Rule(name="nonce", find=_nonce_choice, allowed=("chain/", "send/", "devnet/")),
-    # estimate/report.py prints decided plans, with Decimal.
-    Rule(name="float", find=_floats, allowed=("estimate/report.py",), rooms=DECISION_ROOMS),
+    # estimate/report.py prints decided plans, with Decimal; the book keeps floats for its screen, which decides
+    # nothing.
+    Rule(
+        name="float",
+        find=_floats,
+        allowed=("estimate/report.py", "lending/book/columns.py", "lending/book/screen.py"),
+        rooms=DECISION_ROOMS,
+    ),
     Rule(
         name="money division", find=_money_division, allowed=MONEY_DIVIDERS, rooms=(*DECISION_ROOMS, "watch/", "store/")
     ),
@@ -224,7 +232,8 @@ SAMPLES: tuple[tuple[str, str, str | None, str], ...] = (
     ("float", "lending/aave_v3/rules.py", None, "BONUS = 1.05\n"),
     ("float", "venues/v2.py", None, "def f(x: int) -> int:\n    return int(float(x))\n"),
     ("float", "domain/plans.py", None, "class Plan:\n    profit: float\n"),
-    ("float", "send/fees.py", None, "import numpy as np\n"),
+    ("float", "send/fees.py", "lending/book/screen.py", "import numpy as np\n"),
+    ("float", "lending/book/book.py", "lending/book/columns.py", "import numpy as np\n"),
     ("money division", "estimate/sizing.py", "lending/aave_v3/rules.py", "def f(a, b):\n    return a // b\n"),
     ("money division", "send/fees.py", "domain/fixed_point.py", "def f(fee):\n    return divmod(fee, 8)\n"),
     ("money division", "domain/plans.py", "venues/v2.py", "def f(a):\n    a //= 3\n"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from keeper.domain.chain import Head
-from keeper.domain.units import RAY, Address, to_address
+from keeper.domain.units import RAY, Address, address_bytes, to_address
+from keeper.lending.aave_v3.positions import BookPositions
 from keeper.lending.aave_v3.revisions import Revision, revision_for
 from keeper.lending.aave_v3.state import EMode, Position, Reserve, Sentinel
 from keeper.lending.aave_v3.view import AaveV3View
+from keeper.lending.book.book import Book
+from keeper.lending.book.rows import Row
 
 NOW_S = 1_700_000_000
 PLENTY_RAW = 10**40
@@ -109,3 +113,12 @@ def view(
         positions=dict(sorted(positions.items())),
         ids={item.token: item.id for item in by_id.values()},
     )
+
+
+def in_book(market: AaveV3View) -> AaveV3View:
+    """The same market with its positions kept as a running keeper keeps them."""
+    book = Book(0, "")
+    for account, position in market.positions.items():
+        row = Row(position.emode, position.collaterals, position.debts)
+        book.put(book.number(address_bytes(account)), row)
+    return replace(market, positions=BookPositions(book, book.now))

@@ -60,5 +60,7 @@ def simulated(**changes: object) -> SimulatedPlan:
         profit_base=8_950_000,
         net_profit_base=8_949_900,
         base_unit=10**8,
+        notional_base=50_000,
+        native_price_base=2_000 * 10**8,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]

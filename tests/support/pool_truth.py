@@ -89,7 +89,7 @@ class PoolTruth:
 
     def _fund(self, token: Address) -> SimulatedCall:
         native = any(asset.token == token and asset.spec.wrapped_native for asset in self._market.assets)
-        if native and self._market.kind == "aave-v3":
+        if native and self._market.kind != "bundled":
             deposit = keccak(text="deposit()")[:4]
             return SimulatedCall(sender=CALLER, to=token, data=deposit, value_wei=_FUNDS_RAW)
         data = keccak(text="mint(address,uint256)")[:4] + encode(["address", "uint256"], [CALLER, _FUNDS_RAW])

@@ -7,12 +7,14 @@
         assert proxy.most_in_window(1.0) <= 20
 
 Each item of a batch counts as one request, at the moment its body has been read here. Over WebSocket
-the handshake counts (as "websocket") and each message of the client.
+the handshake counts (as "websocket") and each message of the client; the same faults strike there,
+except those that are about HTTP (status, drip).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,7 +94,11 @@ class RpcProxy:
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
         self._port = 0
+        self._struck: dict[int, tuple[Fault, int]] = {}
+        self._later: set[asyncio.Task[None]] = set()
         self.seen: list[Seen] = []
+        self.refused: list[Any] = []
+        """What the node objected to in transactions sent through here."""
         self.stalled = False
         """While true nothing a node says reaches a client over WebSocket."""
 
@@ -109,6 +115,8 @@ class RpcProxy:
 
     async def __aexit__(self, *_: object) -> None:
         self.heal()
+        for later in self._later:
+            later.cancel()
         await self.drop_sockets()
         assert self._runner is not None
         assert self._session is not None
@@ -138,9 +146,9 @@ class RpcProxy:
         """Return how many requests (of `method`) came."""
         return sum(1 for seen in self.seen if method in {None, seen.method})
 
-    def most_in_window(self, seconds: float) -> int:
-        """Return the greatest number of requests within any `seconds`."""
-        times = sorted(seen.at_s for seen in self.seen)
+    def most_in_window(self, seconds: float, *, since: int = 0) -> int:
+        """Return the greatest number of requests within any `seconds`, those before number `since` left out."""
+        times = sorted(seen.at_s for seen in self.seen[since:])
         first = most = 0
         for last, at_s in enumerate(times):
             while at_s - times[first] >= seconds:
@@ -174,7 +182,11 @@ class RpcProxy:
         assert self._session is not None
         headers = {"content-type": "application/json"}
         async with self._session.post(self._target, data=orjson.dumps(asked), headers=headers) as response:
-            return await response.read()
+            body = await response.read()
+        if isinstance(asked, dict) and asked["method"] == "eth_sendRawTransaction":
+            error = orjson.loads(body).get("error")
+            self.refused += [error] if error else []
+        return body
 
     async def _break(self, request: web.Request, asked: Any, fault: Fault, item_id: Any) -> web.StreamResponse:
         body = await self._forward(asked) if fault.kind in _FORWARDED else b""
@@ -227,14 +239,53 @@ class RpcProxy:
     async def _pass_up(self, client: web.WebSocketResponse, node: aiohttp.ClientWebSocketResponse) -> None:
         async for message in client:
             asked = orjson.loads(message.data)
-            self._note(asked["method"], asked.get("params"))
-            await node.send_str(message.data)
+            items = asked if isinstance(asked, list) else [asked]
+            for item in items:
+                self._note(item["method"], item.get("params"))
+            struck = next(
+                ((rule.fault, item["id"]) for rule in self._rules for item in items if rule.takes(item["method"])), None
+            )
+            if struck is not None:
+                fault, item_id = struck
+                if fault.kind in {"reset", "hang"}:
+                    if fault.kind == "reset":
+                        await client.close(drain=False)
+                    continue
+                self._struck[items[0]["id"]] = (fault, item_id)
+            await node.send_str(message.data if isinstance(message.data, str) else message.data.decode())
 
     async def _pass_down(self, node: aiohttp.ClientWebSocketResponse, client: web.WebSocketResponse) -> None:
         async for message in node:
             if not self.stalled:
-                await client.send_str(message.data)
+                await self._answer_socket(client, message.data)
         await client.close(drain=False)
+
+    async def _answer_socket(self, client: web.WebSocketResponse, text: str) -> None:
+        answer = orjson.loads(text)
+        first = answer[0] if isinstance(answer, list) else answer
+        struck = self._struck.pop(first.get("id"), None)
+        if struck is None:
+            await client.send_str(text)
+            return
+        fault, item_id = struck
+        match fault.kind:
+            case "swallow":
+                await client.close(drain=False)
+            case "delay":
+                self._later.add(later := asyncio.create_task(_send_later(client, text, fault.seconds)))
+                later.add_done_callback(self._later.discard)
+            case "body":
+                await client.send_str(fault.body.decode())
+            case "truncate":
+                await client.send_str(text[: len(text) // 2])
+            case _:
+                await client.send_str(_change(text.encode(), fault, item_id).decode())
+
+
+async def _send_later(client: web.WebSocketResponse, text: str, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    with contextlib.suppress(ConnectionError):
+        await client.send_str(text)
 
 
 def _change(body: bytes, fault: Fault, item_id: Any) -> bytes:

@@ -92,6 +92,15 @@ contract PoolActors {
         );
     }
 
+    /// @dev Borrows to the limit and falls: the whole life of a position, which single random steps seldom play out.
+    function ruin(uint256 who, uint256 pair, uint256 usd, uint256 shareBps, uint256 elapsedS) external {
+        this.supply(who, pair, usd);
+        this.borrow(who, pair / 4, 5000);
+        this.pass(elapsedS);
+        this.movePrice(pair, shareBps);
+        this.liquidate(who + 1, who, pair % 16, usd, shareBps % 4 == 0);
+    }
+
     function transferDeposit(uint256 who, uint256 whom, uint256 what, uint256 usd) external {
         address aToken = _pool.getReserveData(address(_tokens[what % 4])).aTokenAddress;
         bytes memory call = abi.encodeCall(IERC20.transfer, (actors[whom % 5], worth(what, 1 + usd % 10_000)));

@@ -16,6 +16,7 @@ interface Vm {
     function roll(uint256 number) external;
     function deal(address account, uint256 amountWei) external;
     function etch(address account, bytes calldata code) external;
+    function store(address account, bytes32 slot, bytes32 word) external;
     function assume(bool condition) external pure;
     function expectRevert() external;
     function expectRevert(bytes4 selector) external;

@@ -22,6 +22,7 @@ GET_RESERVES: Final = _selector("getReservesList()")
 FLASH_PREMIUM: Final = _selector("FLASHLOAN_PREMIUM_TOTAL()")
 BASE_UNIT: Final = _selector("BASE_CURRENCY_UNIT()")
 TOTAL_SUPPLY: Final = _selector("totalSupply()")
+SCALED_TOTAL: Final = _selector("scaledTotalSupply()")
 LATEST_ROUND: Final = _selector("latestRoundData()")
 SEQUENCER_ORACLE: Final = _selector("getSequencerOracle()")
 SENTINEL_GRACE: Final = _selector("getGracePeriod()")
@@ -29,6 +30,7 @@ LIQUIDATION_ALLOWED: Final = _selector("isLiquidationAllowed()")
 
 _RESERVE_DATA: Final = _selector("getReserveData(address)")
 _USER_CONFIGURATION: Final = _selector("getUserConfiguration(address)")
+_ACCOUNT_DATA: Final = _selector("getUserAccountData(address)")
 _USER_EMODE: Final = _selector("getUserEMode(address)")
 _GRACE_PERIOD: Final = _selector("getLiquidationGracePeriod(address)")
 _VIRTUAL_BALANCE: Final = _selector("getVirtualUnderlyingBalance(address)")
@@ -45,8 +47,6 @@ _EMODE_BITMAP: Final = _selector("getEModeCategoryCollateralBitmap(uint8)")
 _LIQUIDATION_CALL: Final = _selector("liquidationCall(address,address,address,uint256,bool)")
 
 _WORD: Final = 32  # bytes
-
-BORROW_TOPIC: Final = keccak(text="Borrow(address,address,address,uint256,uint8,uint256,uint16)")
 
 
 def address_word(address: Address) -> bytes:
@@ -71,6 +71,11 @@ def user_configuration_of(account: Address) -> bytes:
 def user_emode_of(account: Address) -> bytes:
     """Ask the pool for an account's efficiency mode."""
     return _of(_USER_EMODE, account)
+
+
+def account_data_of(account: Address) -> bytes:
+    """Ask the pool for an account's six words; the last one is its health factor."""
+    return _of(_ACCOUNT_DATA, account)
 
 
 def grace_period_of(token: Address) -> bytes:

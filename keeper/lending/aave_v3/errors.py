@@ -34,7 +34,6 @@ _SENTENCES: Final[dict[str, str]] = {
     "PRICE_MISSING": "the oracle gives no price for an asset that the account holds or owes",
     "DIVISION_BY_ZERO": "the oracle's price of one of the two assets is zero",
     "NO_LIQUIDATION_BONUS": "the collateral carries no liquidation bonus, so nothing would be paid for the debt",
-    "STABLE_DEBT_NOT_SUPPORTED": "the account has debt at a stable rate, which this keeper does not liquidate",
     "NO_AMOUNT_ACCEPTED": "the pool accepts no amount for this pair",
     # flash loans
     "FLASHLOAN_DISABLED": "flash loans of this asset are switched off",

@@ -1,39 +1,42 @@
 """Keeps one Aave-V3-like market true, head by head.
 
-One question a block reads all reserves and prices; accounts are read again only when a log names
-them. Whatever is not certain any more (another pool, oracle, revision or list of reserves, a
-reorganisation) leads to reading everything anew.
+Positions come from the book, which logs alone keep; one question a block reads all reserves and
+prices, and the totals the book's sums must equal. Whatever is not certain any more (another pool,
+oracle, revision or list of reserves) leads to the market's parts being found anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from keeper.domain.chain import Head, Log
 from keeper.domain.errors import ConfigError, Transient
 from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.lending.aave_v3 import calls
-from keeper.lending.aave_v3.discovery import Backfill, Borrowers, OnProgress
-from keeper.lending.aave_v3.revisions import revision_for
+from keeper.lending.aave_v3.audit import Auditor
+from keeper.lending.aave_v3.mirror import Backfill, Mirror, OnProgress
+from keeper.lending.aave_v3.revisions import Revision, revision_for
 from keeper.lending.aave_v3.snapshot import (
-    Flags,
     Layout,
     ask_emode,
-    ask_flags,
-    ask_position,
     ask_reserve,
     ask_sentinel,
     decode_emode_words,
     decode_reserve,
 )
-from keeper.lending.aave_v3.state import EMode, Position, Reserve, Sentinel
+from keeper.lending.aave_v3.state import EMode, Reserve, Sentinel
 from keeper.lending.aave_v3.view import AaveV3View
-from keeper.lending.batch import Batch
-from keeper.ports import Chain, Discoveries
+from keeper.lending.batch import Answer, Batch
+from keeper.lending.book.book import BLOCKS_KEPT
+from keeper.lending.book.saved import BookFile
+from keeper.ports import Chain
 
 _LAYOUT_TRIES = 3
+AUDIT_ACCOUNTS = 2_000
+"""So many accounts are compared with the chain at the start."""
 _USUAL_BASE_UNIT = 10**8  # stands in while the oracle is silent; nothing is priced in it then
 
 
@@ -46,7 +49,7 @@ class _Reading:
     emodes: dict[int, EMode]
     sentinel: Sentinel | None
     premium_bps: int
-    flags: dict[Address, Flags]
+    totals: dict[tuple[bool, int], int]
 
 
 class AaveV3Market:
@@ -54,31 +57,40 @@ class AaveV3Market:
 
     protocol = "aave-v3"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of one market, all but the chain by keyword
         self,
         chain: Chain,
-        discoveries: Discoveries,
         *,
         name: str,
         addresses_provider: Address,
         start_block: int,
         backfill: Backfill,
+        book_path: Path | None = None,
+        audit_accounts: int = AUDIT_ACCOUNTS,
         on_progress: OnProgress | None = None,
+        allow_unverified: bool = True,
+        undo_blocks: int = BLOCKS_KEPT,
     ) -> None:
+        """Make a reader. The book is kept at `book_path`, if given; `audit_accounts` are checked at the start.
+
+        A reorganisation of up to `undo_blocks` is undone; a deeper one has the book built anew.
+        """
         self._chain = chain
-        self._discoveries = discoveries
         self._name = name
         self._provider = addresses_provider
-        self._start_block = start_block
-        self._backfill = backfill
-        self._on_progress = on_progress
+        self._allow_unverified = allow_unverified
+        self._mirror = Mirror(
+            chain,
+            backfill,
+            market=name,
+            start_block=start_block,
+            file=None if book_path is None else BookFile(book_path),
+            on_progress=on_progress,
+            blocks_kept=undo_blocks,
+        )
+        self._auditor = Auditor(chain, self._mirror, market=name, at_start=audit_accounts)
         self._layout: Layout | None = None
-        self._borrowers: Borrowers | None = None
-        self._borrowers_pool = ZERO_ADDRESS
         self._emode_sources: dict[int, Address] = {}
-        self._positions: dict[Address, Position] = {}
-        self._dirty: set[Address] = set()
-        self._by_topic: dict[bytes, Address] = {}
 
     @property
     def name(self) -> str:
@@ -98,29 +110,34 @@ class AaveV3Market:
         """Check the deployment and find its accounts up to `at`.
 
         Raises ConfigError for an address without code, for a contract that is no addresses
-        provider, and for a pool revision that is not known.
+        provider, and for a pool revision that is not known (or not verified, where that is demanded).
         """
         if not await self._chain.code(self._provider):
             raise ConfigError(
                 f"market {self._name!r}: addresses_provider {self._provider} is an address without code on this chain"
             )
         self._layout = await self._read_layout(at)
-        await self._find_borrowers(at)
-        self._dirty = set(self._known_accounts())
+        await self._mirror.follow(self._layout, at, None, None)
 
-    async def advance(self, at: Head, logs: Sequence[Log] | None) -> AaveV3View:
-        """Return the market at `at`, given all its logs since the last view (None: read all again).
+    async def advance(self, at: Head, logs: Sequence[Log] | None, *, since: Head | None = None) -> AaveV3View:
+        """Return the market at `at`, given all its logs after `since` (None: after the last view).
 
-        Raises Transient when a part of the market cannot be read; nothing is forgotten then.
+        Without logs it finds by itself what it missed. Raises Transient when a part of the market
+        cannot be read and Stale when the chain changes meanwhile; nothing is forgotten then.
         """
         if self._layout is None or logs is None:
             self._layout = await self._read_layout(at)
-            await self._find_borrowers(at)
-            self._dirty |= self._known_accounts()
-        else:
-            self._take_logs(logs, at)
+        await self._mirror.follow(self._layout, at, logs, since)
         layout, reading = await self._read_market(at)
-        await self._read_positions(at, reading)
+        await self._mirror.read_unsure(layout, list(reading.reserves.values()), at)
+        await self._auditor.check_totals(layout, reading.reserves, reading.totals, at)
+        view = self._view(at, layout, reading)
+        if await self._auditor.check_accounts(layout, view):
+            await self._mirror.read_unsure(layout, list(reading.reserves.values()), at)
+            view = self._view(at, layout, reading)
+        return view
+
+    def _view(self, at: Head, layout: Layout, reading: _Reading) -> AaveV3View:
         return AaveV3View(
             name=self._name,
             deployment=layout.revision,
@@ -131,44 +148,10 @@ class AaveV3Market:
             emodes=MappingProxyType(reading.emodes),
             sentinel=reading.sentinel,
             flash_premium_bps=reading.premium_bps,
-            positions=MappingProxyType(self._positions),
+            positions=self._mirror.positions(),
             ids=MappingProxyType({reserve.token: reserve.id for reserve in reading.reserves.values()}),
+            oracle=layout.oracle,
         )
-
-    def _known_accounts(self) -> set[Address]:
-        return set() if self._borrowers is None else self._borrowers.accounts
-
-    async def _find_borrowers(self, at: Head) -> None:
-        layout = self._layout
-        if layout is None:
-            raise ValueError("the market's layout is not known yet")
-        if self._borrowers is None or self._borrowers_pool != layout.pool:
-            chain_id = await self._chain.chain_id()
-            self._borrowers_pool = layout.pool
-            self._borrowers = Borrowers(
-                self._chain,
-                self._discoveries,
-                self._backfill,
-                scope=f"{chain_id}:{layout.pool}",
-                pool=layout.pool,
-                start_block=self._start_block,
-                on_progress=self._on_progress,
-            )
-            self._borrowers.load()
-        await self._borrowers.catch_up(at)
-        self._by_topic = {calls.address_word(account): account for account in self._borrowers.accounts}
-
-    def _take_logs(self, logs: Sequence[Log], at: Head) -> None:
-        """Mark every known account that any indexed field of any log names."""
-        if self._borrowers is None:
-            raise ValueError("start was not called")
-        for new in self._borrowers.take(logs, at):
-            self._by_topic[calls.address_word(new)] = new
-        for log in logs:
-            for topic in log.topics[1:]:
-                named = self._by_topic.get(topic)
-                if named is not None:
-                    self._dirty.add(named)
 
     async def _read_layout(self, at: Head) -> Layout:
         """Find the parts of the market, from the provider down."""
@@ -200,13 +183,24 @@ class AaveV3Market:
             pool=pool,
             oracle=oracle,
             sentinel=sentinel,
-            revision=revision_for(number.value),
+            revision=self._revision(number.value),
             a_tokens={row.token: row.a_token for row in rows},
             debt_tokens={row.token: row.variable_debt_token for row in rows},
             stable_tokens={row.token: row.stable_debt_token for row in rows},
+            ids={row.token: row.id for row in rows},
             sequencer=sequencer.value if guarded else None,
             sentinel_grace_s=grace.value or 0 if guarded else 0,
         )
+
+    def _revision(self, number: int) -> Revision:
+        """Return the description of a revision that may be acted on; an upgrade leads here again."""
+        revision = revision_for(number)
+        if not (revision.verified or self._allow_unverified):
+            raise ConfigError(
+                f"market {self._name!r}: pool revision {number} ({revision.version}) was never compared with a "
+                "compiled contract; set allow_unverified_revision = true in its [[markets]] to send all the same"
+            )
+        return revision
 
     async def _read_reserve_tokens(self, at: Head, pool: Address, tokens: Sequence[Address]) -> list[Reserve]:
         batch = Batch()
@@ -217,7 +211,11 @@ class AaveV3Market:
         return [row.value for row in rows]
 
     async def _read_market(self, at: Head) -> tuple[Layout, _Reading]:
-        """Read everything but balances, with the layout checked in the same question."""
+        """Read everything but balances, with the layout checked in the same question.
+
+        A new layout has more tokens, or other rules, than the logs were read with: the book goes
+        back to where the old one held and reads them again.
+        """
         layout = self._layout
         if layout is None:
             raise ValueError("start was not called")
@@ -226,8 +224,7 @@ class AaveV3Market:
             if reading is not None:
                 return layout, reading
             layout = self._layout = await self._read_layout(at)
-            await self._find_borrowers(at)
-            self._dirty |= self._known_accounts()
+            await self._mirror.read_anew(layout, at)
         raise Transient(f"market {self._name!r}: its parts change faster than they can be read")
 
     async def _ask_market(self, at: Head, layout: Layout) -> _Reading | None:
@@ -239,7 +236,7 @@ class AaveV3Market:
         sentinel = ask_sentinel(batch, layout)
         premium = batch.ask_if_any(layout.pool, calls.FLASH_PREMIUM, calls.decode_word)
         unit = batch.ask_if_any(layout.oracle, calls.BASE_UNIT, calls.decode_word)
-        flags = {account: ask_flags(batch, layout, account) for account in sorted(self._dirty)}
+        totals = _ask_totals(batch, layout)
         await batch.run(self._chain, at)
         rows = [build() for build in reserves]
         if not same() or any(_moved(row, layout) for row in rows):
@@ -247,17 +244,15 @@ class AaveV3Market:
         if unit.value is None:
             # An oracle that does not even say what it counts in has no prices.
             rows = [replace(row, price_base=None) for row in rows]
-        found = {account: build() for account, build in flags.items()}
         modes = {mode.id: mode for mode in (build() for build in emodes)}
-        unknown = {flag.emode for flag in found.values() if flag.emode and flag.borrows} - modes.keys()
-        modes.update(await self._read_emodes(at, layout, unknown))
+        modes.update(await self._read_emodes(at, layout, self._mirror.book.categories - modes.keys()))
         return _Reading(
             base_unit=unit.value or _USUAL_BASE_UNIT,
             reserves={row.id: row for row in sorted(rows, key=lambda row: row.id)},
             emodes=modes,
             sentinel=sentinel(at.timestamp_s),
             premium_bps=premium.value or 0,
-            flags=found,
+            totals={key: answer.value for key, answer in totals.items()},
         )
 
     def _ask_layout(self, batch: Batch, layout: Layout) -> Callable[[], bool]:
@@ -302,25 +297,15 @@ class AaveV3Market:
         self._emode_sources.update(sources)
         return {mode.id: mode for mode in (build() for build in modes)}
 
-    async def _read_positions(self, at: Head, reading: _Reading) -> None:
-        """Read the balances of the accounts in question and put them in place, all or none."""
-        if not reading.flags:
-            return
-        batch = Batch()
-        reserves = list(reading.reserves.values())
-        asked = {
-            account: ask_position(batch, reserves, account, flags)
-            for account, flags in reading.flags.items()
-            if flags.borrows
-        }
-        await batch.run(self._chain, at)
-        positions = {account: held for account, held in self._positions.items() if account not in reading.flags}
-        for account, build in asked.items():
-            position = build()
-            if position.has_debt:
-                positions[account] = position
-        self._positions = dict(sorted(positions.items()))
-        self._dirty -= reading.flags.keys()
+
+def _ask_totals(batch: Batch, layout: Layout) -> dict[tuple[bool, int], Answer[int]]:
+    """Add the reads of the scaled totals, by (is it debt, reserve id)."""
+    what = "a token's total"
+    return {
+        (owed, layout.ids[underlying]): batch.ask(token, calls.SCALED_TOTAL, calls.decode_word, what)
+        for owed, tokens in ((False, layout.a_tokens), (True, layout.debt_tokens))
+        for underlying, token in tokens.items()
+    }
 
 
 def _reserve_decoder(token: Address) -> Callable[[bytes], Reserve]:

@@ -32,6 +32,8 @@ class Revision:
     nested_compound: bool = False
     # Supply rounds down, debt rounds up, burns and transfers follow (3.5 on); else all half up.
     directional: bool = False
+    # Mints and burns report differences of balances (3.5 on), else the amount moved and the interest.
+    balance_events: bool = False
     # A collateral counts, and can be seized, only with a liquidation threshold above zero.
     threshold_required: bool = True
     dust_rule: bool = False
@@ -79,7 +81,15 @@ _V3_3: Final = replace(
 _V3_4: Final = replace(
     _V3_3, number=8, version="3.4", nested_compound=True, borrow_flag_by_scaled=True, self_liquidation=False
 )
-_V3_5: Final = replace(_V3_4, number=9, version="3.5", directional=True, capped_debt_up=True, flash_premium_up=True)
+_V3_5: Final = replace(
+    _V3_4,
+    number=9,
+    version="3.5",
+    directional=True,
+    balance_events=True,
+    capped_debt_up=True,
+    flash_premium_up=True,
+)
 _V3_6: Final = replace(_V3_5, number=10, version="3.6", threshold_required=False)
 _V3_7: Final = replace(_V3_6, number=11, version="3.7", directed_seize=True, deficit="scaled", sentinel=None)
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.lending.aave_v3 import calls
 from keeper.lending.aave_v3.revisions import Revision
-from keeper.lending.aave_v3.state import EMode, Position, Reserve, Sentinel, StableDebt
+from keeper.lending.aave_v3.state import EMode, Reserve, Sentinel, StableDebt
 from keeper.lending.batch import Answer, Batch
+from keeper.lending.book.rows import Row
 
 _RESERVE_WORDS = 15
 _ACTIVE, _FROZEN, _PAUSED, _FLASH, _VIRTUAL = 56, 57, 60, 63, 252
@@ -19,8 +20,8 @@ _ACTIVE, _FROZEN, _PAUSED, _FLASH, _VIRTUAL = 56, 57, 60, 63, 252
 class Layout:
     """Where the parts of a market are. While it stays the same, one question reads the market.
 
-    The tokens are by underlying, in the order of the reserves list. `sequencer` is the
-    sentinel's feed, None where it does not say.
+    The tokens are by underlying, in the order of the reserves list; so are the reserve `ids`.
+    `sequencer` is the sentinel's feed, None where it does not say.
     """
 
     pool: Address
@@ -30,6 +31,7 @@ class Layout:
     a_tokens: Mapping[Address, Address]
     debt_tokens: Mapping[Address, Address]
     stable_tokens: Mapping[Address, Address]
+    ids: Mapping[Address, int]
     sequencer: Address | None = None
     sentinel_grace_s: int = 0
 
@@ -156,52 +158,50 @@ def ask_sentinel(batch: Batch, layout: Layout) -> Callable[[int], Sentinel | Non
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flags:
-    """An account's flags and category, before its balances are known."""
+class AccountReading:
+    """An account as the contracts tell it: its row in the book and its stable-rate debts beside it."""
 
-    configuration: int
-    emode: int
-
-    @property
-    def borrows(self) -> bool:
-        """Whether any borrow bit is set (the even ones)."""
-        return bool(self.configuration & (2**256 - 1) // 3)
+    row: Row
+    stable: tuple[StableDebt, ...]
 
 
-def ask_flags(batch: Batch, layout: Layout, account: Address) -> Callable[[], Flags]:
-    """Add the reads of an account's flags."""
+def ask_account(
+    batch: Batch, layout: Layout, reserves: Iterable[Reserve], account: Address
+) -> Callable[[], AccountReading]:
+    """Add the reads of everything an account has in this market."""
     bits = batch.ask(layout.pool, calls.user_configuration_of(account), calls.decode_word, "account flags")
     emode = batch.ask(layout.pool, calls.user_emode_of(account), calls.decode_word, "an account's e-mode")
-    return lambda: Flags(configuration=bits.value, emode=emode.value)
-
-
-def ask_position(batch: Batch, reserves: Iterable[Reserve], account: Address, flags: Flags) -> Callable[[], Position]:
-    """Add the reads of the balances that an account's flags name."""
-    collaterals: list[tuple[int, Answer[int]]] = []
-    debts: list[tuple[int, Answer[int]]] = []
-    stables: list[Callable[[], StableDebt]] = []
     scaled = calls.scaled_balance_of(account)
+    supplied: list[tuple[int, Answer[int]]] = []
+    owed: list[tuple[int, Answer[int]]] = []
+    stables: list[Callable[[], StableDebt]] = []
     for reserve in reserves:
-        flag = flags.configuration >> (2 * reserve.id) & 3
-        if flag & 2:
-            answer = batch.ask(reserve.a_token, scaled, calls.decode_word, "a collateral balance")
-            collaterals.append((reserve.id, answer))
-        if flag & 1:
-            answer = batch.ask(reserve.variable_debt_token, scaled, calls.decode_word, "a debt balance")
-            debts.append((reserve.id, answer))
-            if reserve.stable_supply_raw:
-                stables.append(_ask_stable(batch, reserve, account))
+        supplied.append((reserve.id, batch.ask(reserve.a_token, scaled, calls.decode_word, "a collateral balance")))
+        owed.append((reserve.id, batch.ask(reserve.variable_debt_token, scaled, calls.decode_word, "a debt balance")))
+        if reserve.stable_supply_raw:
+            stables.append(_ask_stable(batch, reserve, account))
 
-    def build() -> Position:
-        owed = (stable() for stable in stables)
-        return Position(
-            emode=flags.emode,
-            collaterals=tuple((id_, answer.value) for id_, answer in collaterals),
-            debts=tuple((id_, answer.value) for id_, answer in debts),
-            stable_debts=tuple(debt for debt in owed if debt.principal_raw),
+    def build() -> AccountReading:
+        on = {id_ for id_, _ in supplied if bits.value >> (2 * id_ + 1) & 1}
+        return AccountReading(
+            row=Row(
+                emode.value,
+                tuple((id_, answer.value) for id_, answer in sorted(supplied, key=_first) if id_ in on),
+                tuple((id_, answer.value) for id_, answer in sorted(owed, key=_first) if answer.value),
+                tuple(
+                    (id_, answer.value)
+                    for id_, answer in sorted(supplied, key=_first)
+                    if answer.value and id_ not in on
+                ),
+            ),
+            stable=tuple(debt for debt in (stable() for stable in stables) if debt.principal_raw),
         )
 
     return build
+
+
+def _first(leg: tuple[int, Answer[int]]) -> int:
+    return leg[0]
 
 
 def _ask_stable(batch: Batch, reserve: Reserve, account: Address) -> Callable[[], StableDebt]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from keeper.domain.chain import Head
+from keeper.domain.chain import Call, Head
 from keeper.domain.fixed_point import mul_div_up, percent_mul_half_up
 from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
-from keeper.domain.units import BPS, WAD, Address
+from keeper.domain.units import BPS, WAD, ZERO_ADDRESS, Address
+from keeper.lending.aave_v3 import calls
 from keeper.lending.aave_v3.errors import refuse
+from keeper.lending.aave_v3.positions import BookPositions, with_position
 from keeper.lending.aave_v3.revisions import Revision
 from keeper.lending.aave_v3.rules.account import Projection, compute_health_factor_wad, compute_sums
 from keeper.lending.aave_v3.rules.aftermath import Aftermath, compute_aftermath, compute_received_scaled_raw
@@ -46,6 +48,7 @@ class AaveV3View:
     flash_premium_bps: int
     positions: Mapping[Address, Position]
     ids: Mapping[Address, int]
+    oracle: Address = ZERO_ADDRESS
     protocol: str = "aave-v3"
     _projections: dict[int, Projection] = field(default_factory=dict, repr=False, compare=False)
 
@@ -77,6 +80,15 @@ class AaveV3View:
         """Return the oracle's price of one whole token, None when the oracle has no answer."""
         return self._reserve(token).price_base
 
+    def price_evidence(self) -> Mapping[Call, bytes]:
+        """Return the oracle's answers that this view rests on, as reads to be repeated (empty: it reverted)."""
+        return {
+            Call(to=self.oracle, data=calls.asset_price_of(reserve.token)): b""
+            if reserve.price_base is None
+            else reserve.price_base.to_bytes(32, "big")
+            for reserve in self.reserves.values()
+        }
+
     def accounts(self) -> Sequence[Address]:
         """Return all accounts with debt, sorted."""
         return tuple(self.positions)
@@ -99,23 +111,17 @@ class AaveV3View:
 
     def unhealthy(self, at_s: int) -> list[Health]:
         """Return every account whose health factor at `at_s` is below 1, sorted by address."""
-        projection, revision = self._projection(at_s), self.deployment
-        found: list[Health] = []
-        for account, position in self.positions.items():
-            sums = compute_sums(position, projection)
-            if sums is None:
-                continue
-            health_wad = compute_health_factor_wad(sums, revision)
-            if health_wad < WAD:
-                found.append(
-                    Health(
-                        account=account,
-                        health_factor_wad=health_wad,
-                        collateral_base=sums.collateral_base,
-                        debt_base=sums.debt_base,
-                    )
-                )
-        return found
+        return sorted(self.ranked(at_s), key=_account_of)
+
+    def ranked(self, at_s: int) -> Iterator[Health]:
+        """Yield every account whose health factor at `at_s` is below 1 as soon as it is certain, large debts first."""
+        projection = self._projection(at_s)
+        positions = self.positions
+        screened = positions.candidates(projection) if isinstance(positions, BookPositions) else iter(positions)
+        for account in screened:
+            health = self._health(account, positions[account], projection)
+            if health is not None and health.health_factor_wad < WAD:
+                yield health
 
     def pairs(self, account: Address) -> list[tuple[Address, Address]]:
         """Return (debt, collateral) for each non-zero debt and each enabled collateral, sorted."""
@@ -172,12 +178,27 @@ class AaveV3View:
         paid_out_raw = amounts.seized_raw if call.receive == "underlying" else 0
         for id_, change_raw in ((pair.debt.id, amounts.repaid_raw), (pair.collateral.id, -paid_out_raw)):
             reserves[id_] = _moved(reserves[id_], change_raw)
-        positions = dict(self.positions)
-        if aftermath.position.has_debt:
-            positions[call.account] = aftermath.position
-        else:
-            del positions[call.account]
+        positions = with_position(self.positions, call.account, aftermath.position)
         return replace(self, reserves=reserves, positions=positions, _projections={})
+
+    def with_prices(self, prices: Mapping[Address, int]) -> AaveV3View:
+        """Return the market as it would be with other oracle prices, in base units per whole token.
+
+        Tokens that share a price source with one that is named get its price too, unless they are
+        named themselves. Raises KeyError for a token without a reserve.
+        """
+        by_source = {self._reserve(token).source: price for token, price in prices.items()}
+        reserves = dict(self.reserves)
+        for id_, reserve in self.reserves.items():
+            price = prices.get(reserve.token, by_source.get(reserve.source, reserve.price_base))
+            if price != reserve.price_base:
+                reserves[id_] = replace(reserve, price_base=price)
+        return replace(self, reserves=reserves, _projections={})
+
+    def has_unpriced(self, at_s: int) -> bool:
+        """Return whether the health of any account may be unknown for want of a price."""
+        positions = self.positions
+        return not isinstance(positions, BookPositions) or positions.unpriced(self._projection(at_s))
 
     def flash_fee_raw(self, token: Address, amount_raw: int) -> int | None:
         """Return the premium of borrowing `amount_raw` from this pool, None when it will not lend."""
@@ -257,6 +278,10 @@ class AaveV3View:
             health_after_wad=compute_health_factor_wad(sums, self.deployment),
             deficits=tuple((self.reserves[id_].token, lost_raw) for id_, lost_raw in aftermath.deficits),
         )
+
+
+def _account_of(health: Health) -> Address:
+    return health.account
 
 
 def _moved(reserve: Reserve, change_raw: int) -> Reserve:

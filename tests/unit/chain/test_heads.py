@@ -11,9 +11,9 @@ from contextlib import aclosing
 
 import pytest
 
-from keeper.chain import endpoint as endpoint_module
 from keeper.chain import pace as pace_module
 from keeper.chain.connect import connect
+from keeper.chain.limits import LIMITS
 from keeper.chain.pace import BlockPace
 from keeper.devnet.anvil import Anvil, AnvilOptions
 from keeper.domain.chain import Head
@@ -29,6 +29,10 @@ async def _until(heads: AsyncIterator[Head], number: int) -> Head:
             if head.number >= number:
                 return head
     raise AssertionError("no more heads")
+
+
+async def _all(heads: AsyncIterator[Head]) -> list[Head]:
+    return [head async for head in heads]
 
 
 async def test_stalled_subscription_is_noticed_and_replaced(anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +85,7 @@ async def test_quiet_subscription_costs_few_requests(anvil: Anvil) -> None:
 
 @pytest.mark.parametrize("pushed", [False, True], ids=["polling", "subscription"])
 async def test_stopped_node_is_waited_for(anvil: Anvil, pushed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint_module, "TOTAL_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(LIMITS, "total_s", 0.5)
     ws_url = anvil.ws_url if pushed else None
     async with (
         await connect([anvil.http_url], chain_id=31337, ws_url=ws_url) as chain,
@@ -139,9 +143,12 @@ async def test_closing_the_chain_ends_those_who_follow(anvil: Anvil) -> None:
     before = {task.get_name() for task in asyncio.all_tasks()}
     async with aclosing(chain.heads()) as heads:
         await _until(heads, 0)
+        reader = asyncio.create_task(_all(heads))
+        await asyncio.sleep(0.1)
         started_s = time.monotonic()
         await chain.close()
         assert time.monotonic() - started_s < 2
+        assert await reader == []
     left = {task.get_name() for task in asyncio.all_tasks()} - before
     assert not {name for name in left if name.startswith(("follow", "head"))}
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 import pytest
 
 from keeper.chain.connect import connect
+from keeper.chain.priority import Priority
 from keeper.chain.throttle import WindowThrottle
 from keeper.devnet.anvil import Anvil
 from keeper.domain.chain import Call
@@ -85,13 +86,13 @@ async def test_urgent_request_overtakes_those_waiting() -> None:
     throttle = WindowThrottle(2)
     order: list[str] = []
 
-    async def ask(name: str, *, urgent: bool) -> None:
-        async with throttle.spend(urgent=urgent):
+    async def ask(name: str, priority: Priority) -> None:
+        async with throttle.spend(priority=priority):
             order.append(name)
 
-    waiting = [asyncio.create_task(ask(f"read {i}", urgent=False)) for i in range(5)]
+    waiting = [asyncio.create_task(ask(f"read {i}", Priority.HEAD)) for i in range(5)]
     await asyncio.sleep(0.05)
-    waiting.append(asyncio.create_task(ask("send", urgent=True)))
+    waiting.append(asyncio.create_task(ask("send", Priority.SEND)))
     await asyncio.gather(*waiting)
     assert order[:3] == ["read 0", "read 1", "send"]
     assert order[3:] == ["read 2", "read 3", "read 4"]

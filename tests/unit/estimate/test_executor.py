@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from eth_abi.abi import encode
 from eth_utils import keccak
 from support.lending import address
 from support.markets import ACCOUNT, COLLATERAL, DEBT
-from support.plans import plan
+from support.plans import PLAN, plan
 from support.pool_chain import pool_log
 
 from keeper.artifacts import load_artifact
@@ -132,3 +134,13 @@ def test_creation_appends_the_arguments_to_the_bytecode() -> None:
     code = load_artifact("KeeperExecutor").bytecode
     assert data.startswith(code)
     assert data[len(code) : len(code) + 32] == bytes.fromhex(address(1)[2:]).rjust(32, b"\0")
+
+
+@pytest.mark.parametrize("cover_raw", [0, 1, 2**256 - 1])
+@pytest.mark.parametrize("hops", [0, 1, 2])
+def test_calldata_laid_out_by_hand_is_what_the_abi_says(hops: int, cover_raw: int) -> None:
+    made = plan(route=PLAN.route * hops, call=replace(PLAN.call, cover_raw=cover_raw), min_profit_raw=2**200)
+    route = [(0, quote.hop.factory, quote.hop.token_out, quote.hop.fee_pips) for quote in made.route]
+    call = made.call
+    words = (made.pool, call.account, call.collateral, call.debt, cover_raw, made.fund_raw, 1, route, 2**200, 11)
+    assert executor.encode_run(made)[4:] == encode([executor._PLAN_TYPE], [words])

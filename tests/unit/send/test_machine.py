@@ -10,7 +10,7 @@ from keeper.send.settings import SendSettings
 from keeper.store.records import Intent, Payload, SignedAttempt, Slot
 from tests.faults.fake_chain import CHAIN_ID, EXECUTOR, GWEI, SIGNER
 
-SETTINGS = SendSettings()
+SETTINGS = SendSettings(bump_after_blocks=10**6)  # dearer offers have tests of their own
 INTENT = Intent(
     key="k",
     chain_id=CHAIN_ID,
@@ -31,6 +31,7 @@ PLAN = SignedAttempt(
     broadcast="accepted",
     maybe_known=True,
     last_sent_block=10,
+    signed_block=10,
 )
 CANCEL = replace(PLAN, transaction="0xc1", kind="cancel", fee_cap_wei=4 * GWEI, tip_wei=2 * GWEI)
 SLOT = Slot(

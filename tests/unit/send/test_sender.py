@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keeper.domain.attempts import Attempt
-from keeper.domain.errors import Failed, RpcError, Transient
+from keeper.domain.errors import ConfigError, Failed, RpcError, Transient
 from keeper.domain.plans import Fees
 from keeper.send.settings import SendSettings
 from tests.faults.fake_chain import DEBT, GWEI, SIGNER, transaction_hash
@@ -298,5 +298,5 @@ async def test_a_lagging_node_does_not_make_a_nonce_be_used_twice(rig: Rig) -> N
 async def test_the_journal_of_another_chain_is_refused(rig: Rig) -> None:
     await sent(rig, 1)
     rig.chain.blocks[0].head = rig.chain.mine(fork="another")
-    with pytest.raises(Failed, match="made on another chain"):
+    with pytest.raises(ConfigError, match="made on another chain"):
         await rig.restart()

@@ -134,6 +134,6 @@ def test_the_chain_a_journal_is_about_is_remembered(tmp_path: Path) -> None:
     store.bind_chain(1, "0xaa")
     store.bind_chain(1, "0xaa")
     store.bind_chain(2, "0xbb")
-    with pytest.raises(Failed, match="another chain with id 1"):
+    with pytest.raises(ConfigError, match="another chain with id 1"):
         store.bind_chain(1, "0xcc")
     store.close()

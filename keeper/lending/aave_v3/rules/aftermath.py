@@ -12,7 +12,7 @@ from keeper.lending.aave_v3.rules.interest import (
     compute_supply_raw,
 )
 from keeper.lending.aave_v3.rules.liquidation import Amounts, Pair, leaves_no_collateral
-from keeper.lending.aave_v3.state import Position
+from keeper.lending.aave_v3.state import Position, StableDebt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,7 @@ def compute_aftermath(pair: Pair, amounts: Amounts, position: Position, projecti
                 if not (collateral_off and id_ == pair.collateral.id)
             ),
             debts=debts,
+            stable_debts=_repay_stable(pair, amounts, position, projection.at_s),
         ),
         deficits=deficits,
         seized_scaled=seized_scaled,
@@ -70,7 +71,7 @@ def _repay(
     pair: Pair, amounts: Amounts, position: Position, projection: Projection, *, write_off: bool
 ) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[int, int], ...]]:
     """Return (debts left, deficits)."""
-    burnt = compute_scaled_debt_burnt(amounts.repaid_raw, pair.debt_ray, pair.revision)
+    burnt = compute_scaled_debt_burnt(min(amounts.repaid_raw, pair.variable_raw), pair.debt_ray, pair.revision)
     left_scaled = pair.debt_scaled - burnt
     debts: list[tuple[int, int]] = []
     deficits: list[tuple[int, int]] = []
@@ -89,6 +90,20 @@ def _repay(
         elif not _flag_falls(pair, amounts, left_scaled):
             debts.append((id_, left_scaled))
     return tuple(debts), tuple(deficits)
+
+
+def _repay_stable(pair: Pair, amounts: Amounts, position: Position, at_s: int) -> tuple[StableDebt, ...]:
+    """Return the stable-rate debts left: the variable part is repaid first, and what accrued becomes principal."""
+    repaid_raw = amounts.repaid_raw - pair.variable_raw
+    if repaid_raw <= 0:
+        return position.stable_debts
+    left = []
+    for debt in position.stable_debts:
+        if debt.reserve_id != pair.debt.id:
+            left.append(debt)
+        elif repaid_raw < pair.stable_raw:
+            left.append(replace(debt, principal_raw=pair.stable_raw - repaid_raw, since_s=at_s))
+    return tuple(left)
 
 
 def _lost_raw(pair: Pair, amounts: Amounts, left_scaled: int) -> int:

@@ -21,6 +21,7 @@ from keeper.lending.aave_v3.rules.account import (
     compute_health_factor_wad,
     compute_sums,
     is_in_emode,
+    stable_balances_raw,
 )
 from keeper.lending.aave_v3.rules.interest import (
     compute_debt_raw,
@@ -42,6 +43,7 @@ TARGET_HEALTH_WAD: Final = 1_050_000_000_000_000_000
 class Pair:
     """One debt and one collateral of one account at one block time, ready to be asked amounts.
 
+    `debt_raw` is all of the debt, `stable_raw` the part of it at a stable rate, which is repaid last.
     `threshold_bps` and `bonus_bps` are those of the account's e-mode where it applies; `max_raw`
     is the close factor's limit.
     """
@@ -61,7 +63,13 @@ class Pair:
     bonus_bps: int
     sums: Sums
     health_wad: int
+    stable_raw: int = 0
     max_raw: int = 0
+
+    @property
+    def variable_raw(self) -> int:
+        """The part of the debt at the variable rate, which is repaid first."""
+        return self.debt_raw - self.stable_raw
 
     @property
     def same_asset(self) -> bool:
@@ -104,14 +112,14 @@ def prepare_pair(
         return refuse("PRICE_MISSING")
     health_wad = compute_health_factor_wad(sums, revision)
     debt_scaled = dict(position.debts).get(debt.id, 0)
-    debt_raw = compute_debt_raw(debt_scaled, projection.debt_ray[debt.id], revision)
+    stable_raw = stable_balances_raw(position, projection.at_s).get(debt.id, 0)
+    debt_raw = compute_debt_raw(debt_scaled, projection.debt_ray[debt.id], revision) + stable_raw
     emode = projection.emodes[position.emode] if position.emode else None
     debt_price, collateral_price = _liquidation_prices(debt, collateral, emode, revision)
     inside = emode if emode is not None and is_in_emode(collateral, emode, revision) else None
     bonus_bps = inside.liquidation_bonus_bps if inside else collateral.liquidation_bonus_bps
     refused = (
-        (refuse("STABLE_DEBT_NOT_SUPPORTED") if position.stable_debts else None)
-        or _check_reserves(debt, collateral, projection, sentinel, health_wad)
+        _check_reserves(debt, collateral, projection, sentinel, health_wad)
         or _check_position(position, collateral, revision, debt_raw, health_wad if require_unhealthy else 0)
         or _check_terms(debt_price, collateral_price, bonus_bps)
     )
@@ -135,6 +143,7 @@ def prepare_pair(
         bonus_bps=bonus_bps,
         sums=sums,
         health_wad=health_wad,
+        stable_raw=stable_raw,
     )
     return replace(pair, max_raw=compute_max_repay_raw(pair))
 
@@ -315,8 +324,9 @@ def check_amounts(pair: Pair, amounts: Amounts, receive: Receive) -> Refused | N
     if revision.dust_rule and leaves_dust(pair, amounts):
         return refuse("MUST_NOT_LEAVE_DUST")
     writes_off = leaves_no_collateral(pair, amounts) and not revision.deficit_after_burn
-    burnt_raw = pair.debt_raw if writes_off else amounts.repaid_raw
-    if compute_scaled_debt_burnt(burnt_raw, pair.debt_ray, revision) == 0:
+    burnt_raw = pair.debt_raw if writes_off else min(amounts.repaid_raw, pair.variable_raw)
+    burns_stable_only = amounts.repaid_raw > pair.variable_raw == 0
+    if not burns_stable_only and compute_scaled_debt_burnt(burnt_raw, pair.debt_ray, revision) == 0:
         return refuse("INVALID_BURN_AMOUNT")
     if receive == "underlying":
         if not has_liquidity(pair, amounts):

@@ -1,0 +1,85 @@
+"""A file of the first format becomes one of the present format, whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from keeper.domain.errors import ConfigError
+from keeper.store import open_store
+from keeper.store.schema import APPLICATION_ID, FIRST_TABLES, STEPS, VERSION
+from tests.faults.fake_chain import CHAIN_ID, SIGNER
+
+ROWS = (
+    """
+    INSERT INTO intents
+    VALUES ('k', 31337, '0x5151515151515151515151515151515151515151', 'liquidation', 'main', NULL, NULL, '1000', '{}')
+    """,
+    """
+    INSERT INTO slots (slot_id, intent, chain_id, sender, nonce, state, recipient, data, gas_limit, fee_cap_wei,
+                       tip_wei, deadline_block)
+    SELECT 1, key, chain_id, sender, 7, 'sent', NULL, x'01', 100, '30', '2', 50 FROM intents
+    """,
+    "INSERT INTO attempts VALUES ('0xaa', 1, 0, 'plan', x'02', 100, '30', '2', 'accepted', 1, 12, NULL)",
+    "INSERT INTO history (slot_id, event) VALUES (1, 'reserved')",
+    "INSERT INTO history (slot_id, event, transaction_hash) VALUES (1, 'signed plan', '0xaa')",
+    "INSERT INTO history (slot_id, event, transaction_hash) VALUES (1, 'broadcast accepted', '0xaa')",
+    "INSERT INTO meta VALUES ('genesis:31337', '0x00')",
+)
+
+
+def first_format(path: Path, *more: str) -> Path:
+    connection = sqlite3.connect(path)
+    for statement in (*FIRST_TABLES, *ROWS, *more):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+    return path
+
+
+def test_everything_in_an_old_file_is_there_afterwards(tmp_path: Path) -> None:
+    store = open_store(first_format(tmp_path / "state.db"))
+    (slot,) = store.journal(chain_id=CHAIN_ID, sender=SIGNER).live()
+    assert (slot.nonce, slot.state, slot.worst_case_wei, slot.payload.legacy) == (7, "sent", 3_000, False)
+    (attempt,) = slot.attempts
+    assert (attempt.transaction, attempt.signed_block, attempt.last_sent_block) == ("0xaa", 12, 12)
+    assert store.audit()["findings"] == []
+    assert store.mode().mode == "active"
+    store.close()
+
+
+def test_a_new_file_and_a_migrated_one_have_the_same_tables(tmp_path: Path) -> None:
+    shapes = []
+    for path in (tmp_path / "new.db", first_format(tmp_path / "old.db")):
+        open_store(path).close()
+        with sqlite3.connect(path) as connection:
+            rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+            shapes.append((rows, connection.execute("PRAGMA user_version").fetchone()))
+        connection.close()
+    assert shapes[0] == shapes[1]
+    assert shapes[0][1] == (VERSION,)
+
+
+def test_a_migration_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = first_format(tmp_path / "state.db")
+    before = path.read_bytes()
+    monkeypatch.setitem(STEPS, 1, (*STEPS[1], "INSERT INTO nowhere VALUES (1)"))
+    with pytest.raises(ConfigError, match="cannot be used"):
+        open_store(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    open_store(path).close()
+
+
+def test_an_old_file_with_dangling_rows_is_refused(tmp_path: Path) -> None:
+    dangling = "INSERT INTO attempts VALUES ('0xbb', 99, 0, 'plan', x'02', 1, '1', '1', 'accepted', 1, 1, NULL)"
+    path = first_format(tmp_path / "state.db", dangling)
+    with pytest.raises(ConfigError, match="is damaged"):
+        open_store(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    connection.close()
