@@ -22,8 +22,8 @@ contract KeeperExecutorTest is ExecutorMarket {
 
     function soldV2(SwapPair pair, address tokenIn, uint256 inRaw) private view returns (uint256) {
         (uint112 reserve0, uint112 reserve1,) = pair.getReserves();
-        (uint256 rin, uint256 rout) = pair.token0() == tokenIn ? (reserve0, reserve1) : (reserve1, reserve0);
-        return inRaw * 997 * rout / (rin * 1000 + inRaw * 997);
+        (uint256 reserveIn, uint256 reserveOut) = pair.token0() == tokenIn ? (reserve0, reserve1) : (reserve1, reserve0);
+        return inRaw * 997 * reserveOut / (reserveIn * 1000 + inRaw * 997);
     }
 
     function checkRun(KeeperExecutor.Plan memory p, uint256 proceeds, uint256 premium) private {
