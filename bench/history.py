@@ -1,6 +1,6 @@
 """300,000 logs become a book: our client, backfill and replay against web3's get_logs and process_log.
 
-Both sides read the same JSON from a server on this machine, in pages of 3,000 logs. web3's side is run on a few
+Both sides read the same JSON from a server on this machine, web3 in pages of 3,000 logs. web3's side is run on a few
 pages and scaled: it takes minutes. It only decodes; turning events into balances is not counted against it.
 """
 
@@ -27,7 +27,7 @@ from keeper.lending.aave_v3.replay import BALANCE_TRANSFER, BURN, COLLATERAL_ON,
 from keeper.lending.book.book import Book
 
 _LOGS, _ACCOUNTS, _PAGE, _LOGS_PER_BLOCK = 300_000, 30_000, 3_000, 30
-_SAMPLED_PAGES, _ROUNDS = 2, 3
+_SAMPLED_PAGES, _ROUNDS = 2, 5
 _LEAST_RATIO = 30.0
 _EVENTS = (
     ("Mint", MINT, ("caller", "onBehalfOf"), ("value", "balanceIncrease", "index")),

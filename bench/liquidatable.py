@@ -16,11 +16,11 @@ from typing import Any
 from web3 import AsyncHTTPProvider, AsyncWeb3
 
 from bench.measure import Result
+from keeper.artifacts import load_artifact
 from keeper.chain import batcher
 from keeper.chain.backfill import backfill
 from keeper.chain.connect import connect
 from keeper.devnet.world import World, WorldOptions, open_world
-from keeper.domain.chain import Call, CallResult
 from keeper.domain.units import WAD, Address
 from keeper.lending.registry import market_maker
 from keeper.ports import MarketView
@@ -30,7 +30,8 @@ _BORROWERS = 10_000
 _SAMPLE = 100
 _AT_ONCE = 100
 _ROUNDS = 7
-_FALL = {"WETH": -2}  # an ordinary move of one feed; each account that falls costs ours another confirmation
+_FALLING = "WETH"
+_LEAST_SHARE = 100  # one feed falls, by whole percents, until one account in so many is liquidatable
 _DELAY_S = 0.02
 _ACCOUNT_DATA_ABI = [
     {
@@ -54,13 +55,24 @@ async def _run() -> list[Result]:
     options = WorldOptions(kind="aave-v3", borrowers=_BORROWERS, seed=3, liquidity_usd=2_000_000_000)
     async with open_world(options) as world, RpcProxy(world.anvil.http_url) as slow:
         view = await _mirror(world)
-        await world.shock(_FALL, pools_follow=False)
+        await world.shock({_FALLING: -_percent(world, view)}, pools_follow=False)
         at_s = await world.anvil.timestamp()
-        answers = await world.prices()
-        prices = {world.tokens[symbol]: int(answers[symbol] * 10**8) for symbol in _FALL}
+        prices = {world.tokens[_FALLING]: int((await world.prices())[_FALLING] * 10**8)}
         slow.break_with(Fault(kind="delay", seconds=_DELAY_S))
         results = await _compare("B3", view, prices, at_s, world, world.anvil.http_url, (10_000, 1_000))
         return results + await _compare("B4 20 ms away", view, prices, at_s, world, slow.http_url, (100_000, 1_000))
+
+
+def _percent(world: World, view: MarketView) -> int:
+    """Return the least fall, in whole percents, that makes enough accounts liquidatable."""
+    token = world.tokens[_FALLING]
+    price = view.price_base(token) or 0
+    accounts = len(view.accounts())
+    for percent in range(1, 100):
+        fallen = view.with_prices({token: price * (100 - percent) // 100})
+        if _LEAST_SHARE * len(fallen.unhealthy(view.head.timestamp_s)) >= accounts:
+            return percent
+    raise ValueError("no fall makes enough accounts liquidatable")
 
 
 async def _mirror(world: World) -> MarketView:
@@ -101,6 +113,8 @@ async def _compare(
 
     found = ours()
     sample = frozenset(accounts[:: max(1, len(accounts) // _SAMPLE)][:_SAMPLE])
+    if not found:
+        raise ValueError("nobody is liquidatable: nothing would be compared")
     if found != await together() or found & sample != await serial():
         raise ValueError("the sides name different accounts")
     mine, hundreds, single = await _rounds(ours, together, serial)
@@ -148,22 +162,19 @@ async def _one_by_one(w3: AsyncWeb3[Any], pool: Address, accounts: Sequence[Addr
 
 
 async def _by_hundreds(w3: AsyncWeb3[Any], pool: Address, accounts: Sequence[Address]) -> Flagged:
+    """Ask for a hundred accounts in each call, with web3's contract object and codec, one call after another."""
+    contract = w3.eth.contract(address=batcher.BATCHER, abi=load_artifact("Batcher").abi)
+    override: Any = batcher.overrides()
     found = set()
     for start in range(0, len(accounts), _AT_ONCE):
         part = accounts[start : start + _AT_ONCE]
-        for account, answer in zip(part, await _hundred(w3, pool, part), strict=True):
-            debt, health = (int.from_bytes(answer.data[at : at + 32], "big") for at in (32, 160))
-            if debt and health < WAD:
+        calls = [(pool, _GET_ACCOUNT_DATA + bytes(12) + bytes.fromhex(each[2:])) for each in part]
+        answers = await contract.functions.read(calls).call(state_override=override)
+        for account, (_, data) in zip(part, answers, strict=True):
+            words = w3.codec.decode(["uint256"] * 6, data)
+            if words[1] and words[5] < WAD:
                 found.add(account)
     return frozenset(found)
-
-
-async def _hundred(w3: AsyncWeb3[Any], pool: Address, accounts: Sequence[Address]) -> list[CallResult]:
-    calls = [Call(to=pool, data=_GET_ACCOUNT_DATA + bytes(12) + bytes.fromhex(each[2:])) for each in accounts]
-    transaction: Any = {"to": batcher.BATCHER, "data": batcher.encode_batch(calls)}
-    override: Any = batcher.overrides()
-    answer = await w3.eth.call(transaction, "latest", override)
-    return batcher.decode_batch(bytes(answer), len(calls)).results
 
 
 def _result(name: str, ours_s: float, theirs_s: float, least: int, note: str) -> Result:

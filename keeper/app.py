@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from keeper.config.load import load_settings, state_file
 from keeper.daemon import Daemon
 from keeper.domain.attempts import Attempt, LedgerEntry
-from keeper.domain.errors import ConfigError, Failed, RpcError, Transient
+from keeper.domain.errors import ConfigError, Failed, RpcError, Stale, Transient
 from keeper.domain.plans import Rejected
 from keeper.domain.units import DEVNET_CHAIN_IDS, Address, to_address
 from keeper.estimate.executor import encode_creation
@@ -42,6 +42,7 @@ _GRACE_S = 2.5
 _CUT_OFF_S = 1.0
 _DEPLOY_WAIT_S = 120.0
 _POLL_S = 0.1
+_LOOK_AGAIN_S = (0.1, 0.3, 1.0)
 
 T = TypeVar("T")
 
@@ -53,15 +54,30 @@ async def scan(config: Path, block: int | None, question: Question | None = None
     """
     settings = load_settings(config)
     async with open_session(settings, state=_kept_state(settings, config)) as session:
-        head = await session.chain.head() if block is None else await session.chain.block(block)
-        snapshot = await session.watch().start(head)
-        names = await _names(session, snapshot)
-        if question is None:
-            return {**scan_report(settings.chain.id, snapshot), "tokens": names}
-        forecast = find_tokens(question, snapshot, names)
-        supposed = with_forecast(snapshot, forecast)
-        report = scan_report(settings.chain.id, supposed, later_s=forecast.horizon_s)
-        return {**report, "forecast": forecast.report(), "tokens": names}
+        return await _on_a_steady_chain(lambda: _scan(session, block, question))
+
+
+async def _scan(session: Session, block: int | None, question: Question | None) -> dict[str, Any]:
+    chain_id = session.settings.chain.id
+    head = await session.chain.head() if block is None else await session.chain.block(block)
+    snapshot = await session.watch().start(head)
+    names = await _names(session, snapshot)
+    if question is None:
+        return {**scan_report(chain_id, snapshot), "tokens": names}
+    forecast = find_tokens(question, snapshot, names)
+    supposed = with_forecast(snapshot, forecast)
+    report = scan_report(chain_id, supposed, later_s=forecast.horizon_s)
+    return {**report, "forecast": forecast.report(), "tokens": names}
+
+
+async def _on_a_steady_chain(look: Callable[[], Awaitable[T]]) -> T:
+    """Return what `look` returns, after another look or two where the chain changed meanwhile. Raises Stale."""
+    for pause_s in _LOOK_AGAIN_S:
+        try:
+            return await look()
+        except Stale:
+            await asyncio.sleep(pause_s)
+    return await look()
 
 
 async def estimate(config: Path, account: str | None) -> dict[str, Any]:
@@ -69,23 +85,27 @@ async def estimate(config: Path, account: str | None) -> dict[str, Any]:
     settings = load_settings(config)
     wanted = None if account is None else _address("--account", account)
     async with open_session(settings, state=_kept_state(settings, config)) as session:
-        snapshot = await session.watch(with_venues=True).start(await session.chain.head())
-        planner, estimator = await session.estimator(snapshot)
-        if wanted is None:
-            keys = list(planner.candidates())
-        else:
-            keys = [(name, wanted) for name, view in snapshot.markets.items() if wanted in view.accounts()]
-        plans, rejected = await estimator.each(keys)
-        looked_at = {(each.market, each.account) for each in rejected}
-        unpriced = [
-            each
-            for each in planner.rejections()
-            if (each.market, each.account) not in looked_at and wanted in (None, each.account)
-        ]
-        if wanted is not None and not keys:
-            rejected = [*rejected, *_without_debt(snapshot.markets, wanted)]
-        report = estimate_report(settings.chain.id, snapshot.head, plans, [*rejected, *unpriced])
-        return {**report, "tokens": await _names(session, snapshot)}
+        return await _on_a_steady_chain(lambda: _estimate(session, wanted))
+
+
+async def _estimate(session: Session, wanted: Address | None) -> dict[str, Any]:
+    snapshot = await session.watch(with_venues=True).start(await session.chain.head())
+    planner, estimator = await session.estimator(snapshot)
+    if wanted is None:
+        keys = list(planner.candidates())
+    else:
+        keys = [(name, wanted) for name, view in snapshot.markets.items() if wanted in view.accounts()]
+    plans, rejected = await estimator.each(keys)
+    looked_at = {(each.market, each.account) for each in rejected}
+    unpriced = [
+        each
+        for each in planner.rejections()
+        if (each.market, each.account) not in looked_at and wanted in (None, each.account)
+    ]
+    if wanted is not None and not keys:
+        rejected = [*rejected, *_without_debt(snapshot.markets, wanted)]
+    report = estimate_report(session.settings.chain.id, snapshot.head, plans, [*rejected, *unpriced])
+    return {**report, "tokens": await _names(session, snapshot)}
 
 
 async def _names(session: Session, snapshot: Snapshot) -> dict[str, Any]:

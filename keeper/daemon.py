@@ -35,8 +35,10 @@ from keeper.watch.watcher import Watcher
 _POLL_S = 0.1
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 _LAST_LOOKS = 5
-_PLANS_KEPT = 64
-"""Plans remembered for their profit at the including block's time; each holds the state it was sized on."""
+_PLANS_KEPT = 72
+_MINED_PLANS_KEPT = 8
+"""Plans remembered for their profit at the including block's time; each holds the state it was sized on. A mined one
+is of use only until no reorg takes it back."""
 
 _FATAL_REFUSALS = frozenset({"no_gas_funds"})
 
@@ -281,11 +283,18 @@ class Daemon:
             return
         pending.intent = answer.intent
         self._pending = [each for each in self._pending if each.intent != answer.intent] + [pending]
-        self._planned[answer.intent] = pending
-        if len(self._planned) > _PLANS_KEPT:
-            del self._planned[next(iter(self._planned))]
+        if self._live:
+            self._remember(pending)
         self.attempts.append(answer)
         planner.accept(plan)
+
+    def _remember(self, pending: _Pending) -> None:
+        self._planned[pending.intent] = pending
+        mined = [intent for intent, each in self._planned.items() if each.ride.mined_s is not None]
+        for intent in mined[:-_MINED_PLANS_KEPT]:
+            del self._planned[intent]
+        while len(self._planned) > _PLANS_KEPT:
+            del self._planned[next(iter(self._planned))]
 
     async def _await_inclusion(self) -> bool:
         """Wait for a new head while something is in flight; return whether to look again."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from prometheus_client import generate_latest
 
 from keeper.devnet.anvil import Anvil, AnvilOptions
 from keeper.devnet.layout import MarketKind
 from keeper.devnet.world import World, WorldOptions, load_world, open_world
+from keeper.observe import metrics
 from scripts.compile_fixtures import FIXTURES, compile_fixture
+from tests.support.canaries import secrets_in, sweep
 
 SIZES = ("quick", "prove", "soak")
 SIZE = os.environ.get("KEEPER_TEST_SIZE", "quick")
@@ -43,6 +47,41 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.anvil)
         if names & NODE_FIXTURES:
             item.add_marker(pytest.mark.node)
+
+
+LEAKS = pytest.StashKey[list[str]]()
+
+
+@pytest.hookimpl
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEAKS] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Look for planted secrets in what each test printed, logged and raised."""
+    report = yield
+    shown = [report.longreprtext, *(text for _, text in report.sections)]
+    found = {name for text in shown for name in secrets_in(text.encode())}
+    item.config.stash[LEAKS] += [f"{item.nodeid}: {name}" for name in sorted(found)]
+    return report
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Look for them in every file the run left behind and in the metrics; fail the run for any."""
+    leaks = session.config.stash[LEAKS]
+    leaks += [f"metrics: {name}" for name in secrets_in(generate_latest(metrics.REGISTRY))]
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    leaks += sweep(factory.getbasetemp())
+    if leaks and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Name each leak."""
+    for leak in config.stash[LEAKS]:
+        terminalreporter.write_line(f"SECRET LEAKED {leak}", red=True)
 
 
 @dataclass(frozen=True, slots=True)

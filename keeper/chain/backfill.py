@@ -17,11 +17,11 @@ from keeper.domain.errors import HistoryMissing, RangeRefused, Transient
 from keeper.domain.units import Address
 from keeper.ports import Chain
 
-_FIRST_PAGE_BLOCKS = 2_000
+_FIRST_PAGE_BLOCKS = 256
 _LARGEST_PAGE_BLOCKS = 500_000
-_AT_ONCE = 4
-# Above this many logs larger pages are slower, not faster: one huge reply at a time.
-_MANY_LOGS = 3_000
+_AT_ONCE = 8
+# Above this many logs larger pages are slower, not faster: what is parsed no longer fits the processor's cache.
+_MANY_LOGS = 1_500
 _PROBE_AFTER = 64
 _TRIES = 3
 _BEHIND_PAUSES_S = (0.2, 0.5, 1.0, 2.0)
@@ -66,11 +66,13 @@ async def backfill(
     start, started_s = first, _CLOCK.monotonic_s()
     try:
         while start <= last or running:
-            while start <= last and len(running) < _AT_ONCE:
+            # one at first, which tells how dense the logs are; then one more for each that came
+            while start <= last and len(running) < min(_AT_ONCE, pages.taken + 1):
                 end = min(last, start + pages.size_blocks - 1)
                 running.append(asyncio.create_task(pages.fetch(start, end), name=f"logs-{start}-{end}"))
                 start = end + 1
             page = await running.popleft()
+            pages.taken += 1
             await on_page(page)
             if on_progress is not None:
                 done = page.last - first + 1
@@ -89,6 +91,7 @@ class _Pages:
         self._addresses = addresses
         self._topics = topics
         self.size_blocks = _FIRST_PAGE_BLOCKS
+        self.taken = 0
         self._ceiling_blocks = _LARGEST_PAGE_BLOCKS
         self._accepted_blocks = 0
         self._in_a_row = 0
@@ -145,9 +148,10 @@ class _Pages:
         if self._in_a_row % _PROBE_AFTER == 0:  # logs are not spread evenly: more may be accepted here
             self._ceiling_blocks = min(self._ceiling_blocks + self._ceiling_blocks // 8 + 1, _LARGEST_PAGE_BLOCKS)
         if found > _MANY_LOGS:
-            self.size_blocks = max(1, min(self.size_blocks, blocks // 2))
+            self.size_blocks = max(1, min(self.size_blocks, blocks * _MANY_LOGS // found))
         elif blocks >= self.size_blocks and found <= _MANY_LOGS // 2:
-            self.size_blocks = min(2 * self.size_blocks, self._ceiling_blocks)
+            factor = 8 if found <= _MANY_LOGS // 16 else 2  # the early years of a market are nearly empty
+            self.size_blocks = min(factor * self.size_blocks, self._ceiling_blocks)
 
     async def _known_hash(self, number: int) -> str:
         """Return the hash at `number`, waiting a little for a node that is behind."""

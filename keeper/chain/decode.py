@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from keeper.chain.replies import BadReply, NodeBehind
 from keeper.domain.chain import Head, Log, Receipt
 from keeper.domain.errors import RpcError
 from keeper.domain.units import Address, to_address
 
+_T = TypeVar("_T")
 _WORD = 32
 _ADDRESS = 20
 _MOST_TOPICS = 4
+_USUAL_TOPICS = 3
 _QUANTITY_DIGITS = range(3, 67)  # "0x", then 1 to 64
 
 
@@ -76,68 +79,110 @@ def head_or_none(value: Any) -> Head | None:
 
 def log(value: Any) -> Log:
     """Return one event log of a mined block."""
-    # Histories are hundreds of thousands of logs, whose addresses, blocks and places come again and again: straight
-    # code for what is well formed, and the careful readers for saying what is not.
-    try:
-        topics = tuple([_known_topic(text) for text in value["topics"]])
-        if len(topics) > _MOST_TOPICS:
-            raise BadReply(f"not topics: {_short(value['topics'])}")
-        return Log(
-            _known_address(value["address"]),
-            topics,
-            data(value["data"]),
-            _known_number(value["blockNumber"]),
-            _known_hash(value["blockHash"]),
-            hash_text(value["transactionHash"]),
-            _known_number(value["logIndex"]),
-        )
-    except (KeyError, TypeError, ValueError):
-        raise BadReply(f"not a log: {_short(value)}") from None
-
-
-@lru_cache(maxsize=65_536)
-def _known_address(text: str) -> Address:
-    return address(text)
-
-
-@lru_cache(maxsize=65_536)
-def _known_topic(text: str) -> bytes:
-    word = data(text)
-    if len(word) != _WORD:
-        raise BadReply(f"not a topic: {_short(text)}")
-    return word
-
-
-@lru_cache(maxsize=65_536)
-def _known_number(text: str) -> int:
-    return quantity(text, bits=63)
-
-
-@lru_cache(maxsize=4_096)
-def _known_hash(text: str) -> str:
-    return hash_text(text)
+    fields = _object(value)
+    topics = tuple(map(_topic, items(fields.get("topics"))))
+    if len(topics) > _MOST_TOPICS:
+        raise BadReply(f"not topics: {_short(fields['topics'])}")
+    return Log(
+        address(fields.get("address")),
+        topics,
+        data(fields.get("data")),
+        quantity(fields.get("blockNumber"), bits=63),
+        hash_text(fields.get("blockHash")),
+        hash_text(fields.get("transactionHash")),
+        quantity(fields.get("logIndex"), bits=63),
+    )
 
 
 def logs_between(first: int, last: int) -> Callable[[Any], list[Log]]:
     """Return a reader of logs in order; a log outside [first, last] makes the whole reply bad."""
 
     def read(value: Any) -> list[Log]:
-        found: list[Log] = []
-        in_order, before = True, (first, -1)
-        for item in items(value):
-            if isinstance(item, dict) and item.get("removed") is True:
-                continue
-            entry = log(item)
-            place = entry.block_number, entry.log_index
-            if place <= before:
-                in_order = False
-            before = place
-            if not first <= place[0] <= last:
-                raise BadReply(f"logs outside the blocks {first} to {last} that were asked for")
-            found.append(entry)
-        return found if in_order else sorted(found, key=lambda entry: (entry.block_number, entry.log_index))
+        found = _logs(items(value))
+        places = [(entry[3], entry[6]) for entry in found]
+        if not all(map(operator.lt, places, places[1:])):
+            found.sort(key=lambda entry: (entry.block_number, entry.log_index))
+        if found and not first <= found[0].block_number <= found[-1].block_number <= last:
+            raise BadReply(f"logs outside the blocks {first} to {last} that were asked for")
+        return found
 
     return read
+
+
+def _logs(entries: list[Any]) -> list[Log]:
+    """Return the logs that were not taken back."""
+    # Histories are hundreds of thousands of logs: column by column what is well formed, one by one what is not, by the
+    # careful readers, which say what is wrong.
+    try:
+        kept = [entry for entry in entries if entry.get("removed") is not True]
+        return _log_columns(kept)
+    except (AttributeError, KeyError, TypeError, ValueError, BadReply):
+        removed = [isinstance(entry, dict) and entry.get("removed") is True for entry in entries]
+        return [log(entry) for entry, gone in zip(entries, removed, strict=True) if not gone]
+
+
+def _log_columns(entries: list[dict[str, Any]]) -> list[Log]:
+    """Return the logs; raises one of several errors where they are not all well formed."""
+    if not entries:
+        return []
+    addresses, topics, contents, numbers, hashes, transactions, indexes = zip(*map(_LOG_FIELDS, entries), strict=True)
+    known = _TOPICS
+    if set(map(type, topics)) != {list} or max(map(len, topics)) > _MOST_TOPICS:
+        raise ValueError
+    if {text[:2] for text in contents} != {"0x"}:
+        raise ValueError
+    digits = "".join([text[2:] for text in transactions])
+    if len(bytes.fromhex(digits)) != _WORD * len(entries) or set(map(len, transactions)) != {2 * _WORD + 2}:
+        raise ValueError
+    if {text[:2] for text in transactions} != {"0x"} or digits != digits.lower():
+        raise ValueError
+    columns = zip(
+        map(_ADDRESSES.__getitem__, addresses),
+        [
+            (known[each[0]], known[each[1]], known[each[2]])
+            if len(each) == _USUAL_TOPICS
+            else tuple([known[text] for text in each])
+            for each in topics
+        ],
+        [bytes.fromhex(text[2:]) for text in contents],
+        map(_NUMBERS.__getitem__, numbers),
+        map(_HASHES.__getitem__, hashes),
+        transactions,
+        map(_NUMBERS.__getitem__, indexes),
+        strict=True,
+    )
+    return list(map(functools.partial(tuple.__new__, Log), columns))
+
+
+class _Known(dict[str, _T]):
+    """What texts that come again and again stand for. Only texts that were read without error are kept."""
+
+    def __init__(self, read: Callable[[str], _T], most: int) -> None:
+        self._read = read
+        self._most = most
+
+    def __missing__(self, text: str) -> _T:
+        value = self._read(text)
+        if len(self) >= self._most:
+            self.clear()
+        self[text] = value
+        return value
+
+
+def _topic(text: Any) -> bytes:
+    word = data(text)
+    if len(word) != _WORD:
+        raise BadReply(f"not a topic: {_short(text)}")
+    return word
+
+
+_LOG_FIELDS = operator.itemgetter(
+    "address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "logIndex"
+)
+_ADDRESSES = _Known(address, 65_536)
+_TOPICS = _Known(_topic, 65_536)
+_NUMBERS = _Known(functools.partial(quantity, bits=63), 65_536)
+_HASHES = _Known(hash_text, 4_096)
 
 
 def logs_of_block(head: Head) -> Callable[[Any], list[Log]]:

@@ -34,9 +34,11 @@ def _checksum(raw: bytes) -> Address:
 def to_address(value: str | bytes) -> Address:
     """Return the checksummed form of 20 bytes, of a 32-byte word, or of hexadecimal text.
 
-    Raises ValueError for any other length or for text that is not hexadecimal.
+    Raises ValueError for any other length, type, or text that is not hexadecimal.
     """
-    raw = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else bytes(value)
+    if not isinstance(value, (str, bytes)):  # a number would be taken for that many bytes
+        raise ValueError(f"not an address: {value!r}")
+    raw = bytes.fromhex(value.removeprefix("0x")) if isinstance(value, str) else value
     if len(raw) == 32 and not any(raw[:12]):
         raw = raw[12:]
     if len(raw) != 20:

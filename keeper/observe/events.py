@@ -34,6 +34,11 @@ def reorg_seen(*, block: int, old_hash: str, new_hash: str) -> None:
     get_logger().warning("reorg", block=block, old_hash=old_hash, new_hash=new_hash)
 
 
+def revision_unverified(*, market: str, revision: int, version: str) -> None:
+    """A pool's rules were never compared with a compiled contract: what is said of the market may be a little off."""
+    get_logger().warning("unverified pool revision", market=market, revision=revision, version=version)
+
+
 def book_differs(*, market: str, account: Address | None, field: str, ours: int, theirs: int, block: int) -> None:
     """The mirror of an account (None: a sum over all) is not what the chain says; it is read again."""
     metrics.BOOK_DIFFERENCES.labels(market=market).inc()

@@ -48,7 +48,7 @@ def read_transmission(transaction: Any) -> Transmission | None:
     """Return what a pending transaction, as the node gives it, transmits; None for any other or a malformed one."""
     try:
         text = transaction["input"]
-        if len(text) > 2 * _LONGEST_INPUT or not _may_transmit(text):
+        if not isinstance(text, str) or len(text) > 2 * _LONGEST_INPUT or not _may_transmit(text):
             return None
         data = bytes.fromhex(text[2:])
         to = to_address(transaction["to"])

@@ -45,13 +45,19 @@ DIALECTS: Final[tuple[tuple[re.Pattern[str], Answer], ...]] = tuple(
     for pattern, answer in (
         (r"already known|alreadyknown|already imported|known transaction|existing tx with same hash", "already-known"),
         (r"nonce too low|noncetoolow|oldnonce|nonce below|nonce is too low|ownnoncealreadyused", "nonce-low"),
-        (r"nonce too high|noncegap|nonce is too distant|nonce too distant", "nonce-high"),
+        (r"nonce too high|noncegap|gapped-nonce|nonce is too distant|nonce too distant", "nonce-high"),
         (r"replacement.*underpriced|could not replace existing|replacementnotallowed", "replace-underpriced"),
         (r"insufficient ?funds|enough funds|upfront cost exceeds|insufficient balance", "funds"),
         (r"exceeds the configured cap|fee cap exceeded", "fee-cap"),
         (r"less than block base fee|too low for the next block|below .*base fee", "underpriced"),
         (r"underpriced|feetoolow|fee too low|below configured minimum|tip needed", "underpriced"),
-        (r"txpool is full|pool is full|account limit exceeded|in-flight transaction limit", "pool-full"),
+        (
+            (
+                r"txpool is full|pool is full|account limit exceeded|in-flight transaction limit|already reserved"
+                r"|future transaction tries to replace pending"
+            ),
+            "pool-full",
+        ),
         (r"intrinsic gas|block gas limit|gaslimitexceeded|requires at least|gas too low|gas too high", "invalid"),
         (
             r"invalid sender|invalid chain ?id|invalid signature|not supported|oversized data|failed to decode",

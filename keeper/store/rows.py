@@ -29,7 +29,7 @@ def to_slot(row: sqlite3.Row, attempts: Sequence[sqlite3.Row]) -> Slot:
             state=row["state"],
             payload=Payload(
                 to=_address(row["recipient"]),
-                data=bytes(row["data"]),
+                data=_blob(row["data"]),
                 gas_limit=row["gas_limit"],
                 fee_cap_wei=int(row["fee_cap_wei"]),
                 tip_wei=int(row["tip_wei"]),
@@ -111,7 +111,7 @@ def _attempt(row: sqlite3.Row) -> SignedAttempt:
     return SignedAttempt(
         transaction=row["transaction_hash"],
         kind=row["kind"],
-        raw=bytes(row["raw"]),
+        raw=_blob(row["raw"]),
         gas_limit=row["gas_limit"],
         fee_cap_wei=int(row["fee_cap_wei"]),
         tip_wei=int(row["tip_wei"]),
@@ -120,6 +120,12 @@ def _attempt(row: sqlite3.Row) -> SignedAttempt:
         last_sent_block=row["last_sent_block"],
         signed_block=row["signed_block"],
     )
+
+
+def _blob(value: object) -> bytes:
+    if not isinstance(value, bytes):  # a number would be taken for that many bytes
+        raise ValueError(f"not bytes: {value!r:.40}")
+    return value
 
 
 def _number(text: str | None) -> int | None:

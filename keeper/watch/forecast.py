@@ -14,8 +14,8 @@ from keeper.domain.units import Address, to_address
 from keeper.ports import MarketView
 from keeper.watch.snapshot import Snapshot
 
-_SHOCK: Final = re.compile(r"\s*([^=\s]+)\s*=\s*([+-]?\d+(?:\.\d+)?)\s*%\s*")
-_HORIZON: Final = re.compile(r"\s*(\d+)\s*([smhd])\s*")
+_SHOCK: Final = re.compile(r"\s*([^=\s]+)\s*=\s*([+-]?\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
+_HORIZON: Final = re.compile(r"\s*(\d+)\s*([smhd])\s*", re.ASCII)
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _LONGEST_S: Final = 100 * 365 * 86_400
 _LARGEST: Final = Decimal(10) ** 9

@@ -70,7 +70,7 @@ class Watcher:
         try:
             views = await self._market_views(head, None if ancestor is None else logs, ancestor)
         finally:
-            await asyncio.wait((reading_feeds,))
+            await asyncio.gather(reading_feeds, return_exceptions=True)  # also looks at its error when both failed
         feeds = reading_feeds.result()
         return await self._snapshot(head, views, logs, feeds)
 

@@ -1,7 +1,9 @@
-"""Runs the real sender over and over in forked children and kills most of them at a chosen step.
+"""Runs the real sender over and over in forked children and kills most of them: at a chosen step, or at any instant.
 
-Usage: kill_driver.py STATE URL KEY SEED KILLS DEFECT. Each child recovers, submits the newest plans and settles them.
-Prints one JSON line: how many runs, kills per step, and how many plans were asked for.
+Usage: kill_driver.py STATE URL MINE_URL KEY SEED KILLS DEFECT. Each child recovers, submits the newest plans and
+settles them by way of URL, which may fail; blocks are mined by way of MINE_URL, which may not. Prints one JSON line:
+how many runs, how many of them ended because the node could not be used, kills per place, and how many plans were
+asked for.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +25,7 @@ from typing import Any
 from keeper.chain.connect import connect
 from keeper.chain.signer import KeySigner
 from keeper.devnet.rpc import JsonRpc
+from keeper.domain.errors import ChainUnreachable, RpcError, Stale, Transient
 from keeper.domain.plans import Fees
 from keeper.send.channels import Errand
 from keeper.send.channels.public import PublicChannel
@@ -34,7 +38,11 @@ from tests.faults.fake_chain import CHAIN_ID
 from tests.faults.rig import expected, plan_for, realise
 
 PLANS_PER_RUN = 2
-LONGEST_RUN = 70
+LONGEST_RUN = 36
+LONGEST_RUN_S = 0.25
+NODE_TROUBLE = 75
+ANY_INSTANT = "any instant"
+LAST_TRIES = 20
 STEPS = ("reserve", "sign", "add_attempt", "broadcast", "note_broadcast", "release", "finish", "reopen")
 
 
@@ -103,9 +111,11 @@ class Key:
         self.sign = inner.sign
 
 
-async def run(state: Path, url: str, key: str, *, first: int, last: int, killer: Killer | None, defect: str) -> None:
+async def run(
+    state: Path, url: str, mine_url: str, key: str, *, first: int, last: int, killer: Killer | None, defect: str
+) -> None:
     chain = await connect([url], chain_id=CHAIN_ID)
-    node = JsonRpc(url)
+    node = JsonRpc(mine_url)
     store = open_store(state)
     signer, channel = Key(KeySigner.from_hex(key)), PublicChannel(chain)
     sender = TransactionSender(
@@ -139,7 +149,7 @@ async def run(state: Path, url: str, key: str, *, first: int, last: int, killer:
     store.close()
 
 
-def fork_and_run(make: Callable[[], Any]) -> int:
+def fork_and_run(make: Callable[[], Any], *, kill_after_s: float | None = None) -> int:
     """Run a coroutine in a child and return its exit status; negative when a signal ended it."""
     child = os.fork()
     if child == 0:
@@ -147,35 +157,54 @@ def fork_and_run(make: Callable[[], Any]) -> int:
         try:
             asyncio.run(make())
             status = 0
+        except (Transient, Stale, RpcError, ChainUnreachable):
+            status = NODE_TROUBLE
         except BaseException as error:  # noqa: BLE001 - the child must end here, whatever it was
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         finally:
             sys.stderr.flush()
             os._exit(status)
+    if kill_after_s is not None:
+        time.sleep(kill_after_s)
+        os.kill(child, signal.SIGKILL)  # of a child that has ended already nothing is left to be killed
     _, state = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(state)
 
 
 def main() -> None:
-    state, url, key, seed, kills, defect = Path(sys.argv[1]), *sys.argv[2:4], *map(int, sys.argv[4:6]), sys.argv[6]
+    state, urls, key, seed, kills, defect = (
+        Path(sys.argv[1]), sys.argv[2:4], sys.argv[4], int(sys.argv[5]), int(sys.argv[6]), sys.argv[7]
+    )  # fmt: skip
     dice = random.Random(seed)
     places: Counter[str] = Counter()
     notes = state.with_suffix(".kills")
-    runs, asked, done = 0, PLANS_PER_RUN, 0
-    again = partial(run, state, url, key, defect=defect)
-    while sum(places.values()) < kills:
+    runs, troubled, asked, done = 0, 0, PLANS_PER_RUN, 0
+    again = partial(run, state, *urls, key, defect=defect)
+
+    def went_on(status: int) -> bool:
+        nonlocal runs, troubled
         runs += 1
-        first = max(0, done - PLANS_PER_RUN)  # the last ones again: they must be refused as done
-        killer = Killer(dice.randint(1, LONGEST_RUN), notes.write_text)
-        status = fork_and_run(partial(again, first=first, last=asked, killer=killer))
-        if status == -signal.SIGKILL:
-            places[notes.read_text()] += 1
-        elif status == 0:
-            done, asked = asked, asked + PLANS_PER_RUN
-        else:
+        if status not in {0, NODE_TROUBLE, -signal.SIGKILL}:
             sys.exit(f"run {runs} ended with {status}")
-    status = fork_and_run(partial(again, first=max(0, done - PLANS_PER_RUN), last=asked, killer=None))
-    print(json.dumps({"runs": runs + 1, "asked": asked, "last_status": status, "places": dict(places)}))
+        troubled += status == NODE_TROUBLE
+        return status == 0
+
+    while sum(places.values()) < kills:
+        first = max(0, done - PLANS_PER_RUN)  # the last ones again: they must be refused as done
+        at, after_s, anywhere = dice.randint(1, LONGEST_RUN), dice.uniform(0.005, LONGEST_RUN_S), dice.random() < 0.5
+        killer = None if anywhere else Killer(at, notes.write_text)
+        make = partial(again, first=first, last=asked, killer=killer)
+        status = fork_and_run(make, kill_after_s=after_s if anywhere else None)
+        if went_on(status):
+            done, asked = asked, asked + PLANS_PER_RUN
+        elif status == -signal.SIGKILL:
+            places[ANY_INSTANT if anywhere else notes.read_text()] += 1
+    for _ in range(LAST_TRIES):
+        if went_on(fork_and_run(partial(again, first=max(0, done - PLANS_PER_RUN), last=asked, killer=None))):
+            break
+    else:
+        sys.exit("the last run found no way through")
+    print(json.dumps({"runs": runs, "troubled": troubled, "asked": asked, "places": dict(places)}))
 
 
 if __name__ == "__main__":

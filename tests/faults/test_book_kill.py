@@ -86,7 +86,7 @@ def as_json(row: Row) -> list[Any]:
 
 
 async def test_a_kill_anywhere_loses_nothing(size: TestSize, tmp_path: Path) -> None:
-    kills = size.pick(quick=5, prove=50)
+    kills, kinds = size.pick(quick=5, prove=50), size.pick(quick=2, prove=3)
     dice = random.Random(SEED)
     places: Counter[str] = Counter()
     book, runs = tmp_path / "m.book", 0
@@ -94,7 +94,8 @@ async def test_a_kill_anywhere_loses_nothing(size: TestSize, tmp_path: Path) -> 
         users = [to_address((0xBEEF000 + number).to_bytes(20, "big")) for number in range(8)]
         traffic = Traffic(world=world, rng=dice, users=users)
         await traffic.begin()
-        while sum(places.values()) < kills:
+        # Where a kill falls depends on how fast the machine is; a few more make up for a run of equals.
+        while sum(places.values()) < kills or (_kinds(places) < kinds and runs < 8 * kills):
             orphaned = await traffic.mark() if dice.random() < 0.3 else None
             for _ in range(dice.randint(1, 4) if orphaned else dice.randint(6, 12)):
                 await traffic.block()
@@ -113,10 +114,14 @@ async def test_a_kill_anywhere_loses_nothing(size: TestSize, tmp_path: Path) -> 
         market, _, _ = await from_nothing(world)
         kept = market._mirror.book
         anew = {kept.addresses.address(number).hex(): as_json(row) for number, row in kept.rows() if any(row[1:])}
-    print(f"seed {SEED}, {kills} kills in {runs} runs at {dict(sorted(places.items()))}")
+    print(f"seed {SEED}, {sum(places.values())} kills in {runs} runs at {dict(sorted(places.items()))}")
     assert found["rows"] == anew
     assert found["differences"] == 0
-    assert len({place.split(":")[0] for place in places}) >= size.pick(quick=2, prove=3)
+    assert _kinds(places) >= kinds
+
+
+def _kinds(places: Counter[str]) -> int:
+    return len({place.split(":")[0] for place in places})
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def gap(rig: Rig) -> bool:
     return any(nonce not in held for nonce in range(following, max(waiting, default=following)))
 
 
-async def test_a_burst_of_200_is_mined_or_given_up_and_leaves_no_gap(rig: Rig) -> None:
+async def test_row_10_a_burst_of_200_is_mined_or_given_up_and_leaves_no_gap(rig: Rig) -> None:
     rig.settings = SendSettings(most_in_flight=256)
     await rig.restart()
     dice = random.Random(SEED)

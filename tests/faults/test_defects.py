@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,13 +10,15 @@ from typing import Any
 
 import pytest
 
+import keeper.chain.backfill
 import keeper.send.evidence
 import keeper.send.gate
 import keeper.send.machine
 import keeper.send.replacing
 import keeper.send.sender
-from keeper.domain.chain import Head, Receipt
-from keeper.domain.errors import Failed
+from keeper.chain.backfill import LogPage, backfill
+from keeper.domain.chain import Head, Log, Receipt
+from keeper.domain.errors import Failed, HistoryMissing, Transient
 from keeper.send import dialects
 from keeper.send.channels import Errand
 from keeper.send.dialects import Answer, Broadcast, read_answer
@@ -25,7 +28,7 @@ from keeper.send.reorgs import ReorgWatch
 from keeper.send.settings import SendSettings
 from keeper.store.lock import InstanceLock
 from keeper.store.records import SignedAttempt, Slot
-from tests.faults.fake_chain import FakeChain
+from tests.faults.fake_chain import POOL, FakeChain
 from tests.faults.rig import Rig
 from tests.faults.test_model import play
 
@@ -192,3 +195,57 @@ async def test_a_skipped_lock_is_found(tmp_path: Path, monkeypatch: Patch) -> No
     assert not await second_one_starts()
     monkeypatch.setattr(InstanceLock, "acquire", lambda _: None)
     assert await second_one_starts()
+
+
+class Behind:
+    """A node that answers about blocks it does not have yet with an empty list of logs."""
+
+    def __init__(self, head_number: int) -> None:
+        self.head_number = head_number
+
+    def catch_up(self) -> None:
+        self.head_number += 10
+
+    async def block(self, number: int) -> Head:
+        if number > self.head_number:
+            raise HistoryMissing(f"no block {number}")
+        chain = FakeChain()
+        return chain.mine(number)
+
+    async def logs(self, *, first: int, last: int, **_: object) -> list[Log]:
+        return [
+            Log(POOL, (bytes(32),), b"", number, (await self.block(number)).hash, "0x" + "01" * 32, 0)
+            for number in range(first, min(last, self.head_number) + 1)
+        ]
+
+
+async def test_a_cursor_moved_on_an_empty_reply_is_found(monkeypatch: Patch) -> None:
+    """The logs of blocks 1 to 30 are wanted of a node that has 20, and gets the others later."""
+
+    async def loses_logs() -> bool:
+        node, found, cursor = Behind(20), set[int](), 0
+
+        async def take(page: LogPage) -> None:
+            nonlocal cursor
+            cursor = page.last
+            found.update(log.block_number for log in page.logs)
+
+        for _ in range(2):
+            with contextlib.suppress(HistoryMissing, Transient):
+                await backfill(node, [POOL], [], cursor + 1, 30, on_page=take)  # type: ignore[arg-type]
+            node.catch_up()
+        assert cursor == 30
+        return found != set(range(1, 31))
+
+    monkeypatch.setattr(keeper.chain.backfill, "_BEHIND_PAUSES_S", ())
+    assert not await loses_logs()
+
+    async def believe(*_: object) -> str:
+        return "0x"
+
+    async def nod(*_: object) -> bool:
+        return True
+
+    monkeypatch.setattr(keeper.chain.backfill._Pages, "_known_hash", believe)
+    monkeypatch.setattr(keeper.chain.backfill._Pages, "_is_settled", nod)
+    assert await loses_logs()

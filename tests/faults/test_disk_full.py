@@ -25,13 +25,13 @@ def full_disk(rig: Rig) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-async def test_a_full_disk_sends_nothing(rig: Rig) -> None:
+async def test_row_25_a_full_disk_sends_nothing(rig: Rig) -> None:
     with full_disk(rig), pytest.raises(Failed, match="cannot write the state file"):
         await rig.sender.submit(plan_for(1))
     assert rig.chain.broadcasts == []
 
 
-async def test_a_disk_that_fills_between_reserving_and_signing_sends_nothing(
+async def test_row_25_a_disk_that_fills_between_reserving_and_signing_sends_nothing(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(("mode", "code"), [("halted", "halted"), ("drain", "draining")])
-async def test_after_a_halt_nothing_new_is_reserved(rig: Rig, mode: Mode, code: str) -> None:
+async def test_row_30_after_a_halt_nothing_new_is_reserved(rig: Rig, mode: Mode, code: str) -> None:
     await rig.sender.submit(plan_for(1))
     other = open_store(rig.path)  # as another process does
     other.set_mode(mode, "the test")
@@ -48,7 +48,7 @@ async def test_halted_takes_back_what_is_in_flight_and_drain_lets_it_finish(rig:
 
 
 @pytest.mark.parametrize("seen_by", ["submit", "settle"])
-async def test_a_halt_file_is_remembered_after_it_is_gone(rig: Rig, tmp_path: Path, seen_by: str) -> None:
+async def test_row_30_a_halt_file_is_remembered_after_it_is_gone(rig: Rig, tmp_path: Path, seen_by: str) -> None:
     file = tmp_path / "HALT"
     rig.settings = SendSettings(halt_file=file)
     await rig.restart()
@@ -63,7 +63,7 @@ async def test_a_halt_file_is_remembered_after_it_is_gone(rig: Rig, tmp_path: Pa
     assert rig.store.mode().reason == f"the file {file} exists"
 
 
-async def test_reverts_in_a_row_halt_until_resumed(rig: Rig) -> None:
+async def test_row_31_reverts_in_a_row_halt_until_resumed(rig: Rig) -> None:
     rig.settings = SendSettings(guards=Guards(max_consecutive_reverts=2))
     await rig.restart()
     for number in (1, 2):
@@ -108,7 +108,7 @@ print(time.monotonic(), flush=True)
 """
 
 
-async def test_the_last_signature_comes_soon_after_the_halt_is_written(tmp_path: Path, size: TestSize) -> None:
+async def test_row_30_the_last_signature_comes_soon_after_the_halt_is_written(tmp_path: Path, size: TestSize) -> None:
     """Another process halts while plans are submitted as fast as they can be."""
     worst_s = -1.0
     for turn in range(size.pick(quick=3, prove=50)):

@@ -65,7 +65,7 @@ async def bend(net: Net, shape: str, depth: int, dice: random.Random) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-async def test_reorgs_of_four_shapes_leave_no_wrong_state(net: Net, size: TestSize) -> None:
+async def test_row_11_reorgs_of_four_shapes_leave_no_wrong_state(net: Net, size: TestSize) -> None:
     dice = random.Random(SEED)
     turns = size.pick(quick=30, prove=300)
     for _ in range(8):
@@ -83,7 +83,7 @@ async def test_reorgs_of_four_shapes_leave_no_wrong_state(net: Net, size: TestSi
     print(f"seed {SEED}: {turns} reorgs, depth 1 to 6")
 
 
-async def test_rivals_with_our_nonce_are_never_taken_for_ours(net: Net, size: TestSize) -> None:
+async def test_row_12_rivals_with_our_nonce_are_never_taken_for_ours(net: Net, size: TestSize) -> None:
     rivals: set[str] = set()
     for _ in range(8):
         await net.mine()

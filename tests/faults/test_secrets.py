@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from keeper.send.settings import SendSettings
 from keeper.store import open_store
 from tests.faults.fake_chain import CHAIN_ID, FakeChain
 from tests.faults.rig import expected, plan_for, realise
+from tests.support.canaries import SECRETS, secrets_in, sweep, with_access_key
+from tests.support.cli import Keeper
 
 CANARY = "c0ffee" + "7d" * 29
 
@@ -72,3 +75,27 @@ async def test_a_key_leaves_no_trace_in_journal_log_or_repr(tmp_path: Path, log:
     assert bytes.fromhex(CANARY) not in files
     assert CANARY.encode() not in files
     assert modes == {0o600}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_the_search_through_what_a_run_leaves_behind_finds_each_secret(name: str) -> None:
+    """`tests/conftest.py` searches every file, report and metric of the whole run in this way."""
+    with tempfile.TemporaryDirectory() as folder:  # not where the run itself is searched
+        (Path(folder) / "a.log").write_text(f"url=http://x/{SECRETS[name]}?q", encoding="utf-8")
+        (Path(folder) / "keeper.toml").write_text(SECRETS[name], encoding="utf-8")
+        assert list(sweep(Path(folder))) == [f"{folder}/a.log: {name}"]
+    assert secrets_in(b"nothing") == []
+
+
+async def test_no_error_of_the_command_line_shows_key_or_address(tmp_path: Path) -> None:
+    """Everything that can be wrong with a node's address or a key, said aloud."""
+    urls = ["http://127.0.0.1:9", "ws://127.0.0.1:9", "http://127.0.0.1:99999", "ftp://x"]
+    for number, url in enumerate(urls):
+        address = with_access_key(url)
+        toml = f"""[chain]\nid = 31337\nrpc_urls = ["{address}"]\n[signer]\nallow_env_key = true
+[[markets]]\nname = "m"\nprotocol = "aave-v3"\naddresses_provider = "{"0x" + "11" * 20}"\nstart_block = 0\n"""
+        keeper = Keeper.at(tmp_path / str(number), toml)
+        ended = await keeper.run("run", "--live", "--once", "--verbose")
+        assert ended.code != 0
+        assert ended.err
+        assert secrets_in((ended.err + ended.out).encode()) == []

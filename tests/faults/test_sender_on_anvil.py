@@ -120,7 +120,7 @@ async def test_a_deployment_leaves_code_where_it_says(net: Net) -> None:
     assert await net.chain.code(entry.detail["contract_address"]) == b"\0"  # type: ignore[arg-type]
 
 
-async def test_a_dropped_transaction_is_back_within_two_blocks(net: Net) -> None:
+async def test_row_03_a_dropped_transaction_is_back_within_two_blocks(net: Net) -> None:
     attempt = await net.submit(1)
     assert isinstance(attempt, Attempt)
     await net.node.rpc.call("anvil_dropTransaction", attempt.transaction)
@@ -128,7 +128,7 @@ async def test_a_dropped_transaction_is_back_within_two_blocks(net: Net) -> None
     assert [entry.transaction for entry in found] == [attempt.transaction]
 
 
-async def test_a_reply_lost_on_the_way_is_not_a_transaction_lost(net: Net) -> None:
+async def test_row_02_a_reply_lost_on_the_way_is_not_a_transaction_lost(net: Net) -> None:
     """The node took the bytes, the answer never came: the same bytes again, "already imported", one nonce used."""
     async with RpcProxy(net.node.http_url) as proxy, await connect([proxy.http_url], chain_id=CHAIN_ID) as lossy:
         proxy.break_with(Fault(kind="swallow"), method="eth_sendRawTransaction", times=1)
@@ -177,7 +177,7 @@ async def test_a_rival_with_the_same_nonce_in_a_reorg_is_somebody_else(net: Net)
     assert net.store.entries() == []
 
 
-async def test_what_a_dearer_block_pushed_out_is_cancelled_at_its_deadline(net: Net) -> None:
+async def test_row_05_what_a_dearer_block_pushed_out_is_cancelled_at_its_deadline(net: Net) -> None:
     attempt = await net.submit(1, deadline_block=1)
     assert isinstance(attempt, Attempt)
     await net.node.set_next_base_fee(50 * GWEI)  # above its fee cap: anvil throws it out
@@ -189,7 +189,7 @@ async def test_what_a_dearer_block_pushed_out_is_cancelled_at_its_deadline(net: 
     assert isinstance(await net.submit(2, fees=Fees(fee_cap_wei=10**12, tip_wei=GWEI, expected_wei=1)), Attempt)
 
 
-async def test_an_empty_account_sends_nothing(net: Net) -> None:
+async def test_row_36_an_empty_account_sends_nothing(net: Net) -> None:
     await net.node.set_balance(SIGNER.address, 10**9)
     assert await net.submit(1) == "no_gas_funds"
     assert await net.node.rpc.call("txpool_status") == {"pending": "0x0", "queued": "0x0"}
@@ -198,7 +198,7 @@ async def test_an_empty_account_sends_nothing(net: Net) -> None:
     assert isinstance(await net.submit(1), Attempt)
 
 
-async def test_a_node_that_says_no_funds_frees_the_nonce(net: Net) -> None:
+async def test_row_36_a_node_that_says_no_funds_frees_the_nonce(net: Net) -> None:
     await net.submit(1)  # the balance is known from here on
     await net.node.set_balance(SIGNER.address, 10**9)
     assert await net.submit(2) == "no_gas_funds"
@@ -224,7 +224,7 @@ async def test_ended_in_the_middle_of_a_send_the_next_start_goes_on(net: Net) ->
     assert (entry.status, entry.detail["nonce"]) == ("success", 0)
 
 
-async def test_a_second_sender_on_the_same_state_is_refused(net: Net) -> None:
+async def test_row_27_a_second_sender_on_the_same_state_is_refused(net: Net) -> None:
     store = open_store(net.path)
     second = make_sender(net.chain, store, PublicChannel(net.chain))
     with pytest.raises(Failed, match="another keeper"):

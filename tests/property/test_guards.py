@@ -184,7 +184,7 @@ def one_sequence(seed: int) -> int:
         walk.store.close()
 
 
-def test_no_sequence_exceeds_a_cap(size: TestSize) -> None:
+def test_row_31_no_sequence_exceeds_a_cap(size: TestSize) -> None:
     sequences = size.pick(quick=1_000, prove=10_000)
     reserved = sum(one_sequence(SEED + number) for number in range(sequences))
     print(f"seed {SEED}: {sequences} sequences, {reserved} reservations")

@@ -16,6 +16,7 @@ from keeper.devnet.accounts import OPERATOR, STRANGER, TREASURY
 from keeper.devnet.anvil import AnvilOptions
 from keeper.devnet.settings import SettingsOptions
 from keeper.devnet.world import WorldOptions, open_world
+from tests.support.canaries import PASSWORD
 from tests.support.cli import Ended, Keeper
 from tests.support.stage import Stage, open_stage
 
@@ -188,7 +189,7 @@ async def test_an_account_that_is_no_address(stage: Stage) -> None:
 
 def with_keystore(stage: Stage, folder: Path, *, password: str) -> Keeper:
     folder.mkdir(parents=True, exist_ok=True)
-    keystore = Account.encrypt(OPERATOR.private_key, "the right one", kdf="pbkdf2", iterations=2)
+    keystore = Account.encrypt(OPERATOR.private_key, PASSWORD, kdf="pbkdf2", iterations=2)
     (folder / "key.json").write_text(orjson.dumps(keystore).decode())
     (folder / "password").write_text(f"{password}\n")
     (folder / "password").chmod(0o600)
@@ -209,13 +210,13 @@ async def test_a_wrong_password(stage: Stage, tmp_path: Path) -> None:
 async def test_a_keystore_that_cannot_be_used(
     stage: Stage, tmp_path: Path, file: str, content: str | None, words: str
 ) -> None:
-    keeper = with_keystore(stage, tmp_path, password="the right one")
+    keeper = with_keystore(stage, tmp_path, password=PASSWORD)
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_text(content)
     await refused(keeper, *LIVE, code=3, words=words)
 
 
 async def test_a_password_that_others_can_read(stage: Stage, tmp_path: Path) -> None:
-    keeper = with_keystore(stage, tmp_path, password="the right one")
+    keeper = with_keystore(stage, tmp_path, password=PASSWORD)
     (tmp_path / "password").chmod(0o644)
     await refused(keeper, *LIVE, code=3, words="chmod 600")
 

@@ -66,7 +66,7 @@ async def live_through(stage: Stage, *, blocks: int, seed: int, patience_s: floa
                 await anvil.mine(rng.randint(1, 3))
     entries = await stage.check_ledger()
     assert len(entries) >= moves // 4
-    assert all(entry["expected_raw"] == entry["realised_raw"] for entry in entries)
+    assert [each for each in entries if each["expected_raw"] != each["realised_raw"]] == []
     print(f"seed {seed}: {blocks} blocks, {moves} moves, {unhealthy} unhealthy, {len(entries)} liquidations")
 
 
@@ -111,7 +111,7 @@ async def survive_jump(stage: Stage, *, patience_s: float) -> int:
     assert bound is None or stage.proxy.most_in_window(1.0, since=since) <= bound
     await stage.handled(within_s=0)
     entries = await stage.check_ledger()
-    assert all(entry["expected_raw"] == entry["realised_raw"] for entry in entries)
+    assert [each for each in entries if each["expected_raw"] != each["realised_raw"]] == []
     return len({entry["account"] for entry in entries})
 
 

@@ -164,7 +164,7 @@ async def test_a_signal_in_the_calm_is_obeyed_at_once(
         assert ended.document["entries"] == []
 
 
-async def test_the_daemon_outlives_a_node_that_is_away_for_a_while(bundled_state: Path, tmp_path: Path) -> None:
+async def test_row_24_the_daemon_outlives_a_node_that_is_away_for_a_while(bundled_state: Path, tmp_path: Path) -> None:
     """Nothing tells the daemon that the node is back: no new block comes. It has to look by itself."""
     async with open_stage(bundled_state, tmp_path) as stage:
         async with stage.keeper.daemon("--live") as running:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -75,6 +76,23 @@ class Rule:
         return True
 
 
+@dataclass(slots=True)
+class Weather:
+    """Faults that strike a share of all requests, in an order that a seed decides."""
+
+    faults: Sequence[Fault]
+    share: float
+    dice: random.Random
+    hits: int = 0
+
+    def strikes(self) -> Fault | None:
+        """Return what strikes the next request, mostly nothing; counts."""
+        if self.dice.random() >= self.share:
+            return None
+        self.hits += 1
+        return self.dice.choice(self.faults)
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One request as it arrived; `at_s` on the monotonic clock."""
@@ -90,6 +108,7 @@ class RpcProxy:
     def __init__(self, target: str) -> None:
         self._target = target
         self._rules: list[Rule] = []
+        self._weather: Weather | None = None
         self._sockets: set[web.WebSocketResponse] = set()
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
@@ -137,9 +156,15 @@ class RpcProxy:
         self._rules.append(rule)
         return rule
 
+    def break_some(self, faults: Sequence[Fault], *, share: float, seed: int) -> Weather:
+        """Break a share of all requests over HTTP from now on; the weather returned counts how often it struck."""
+        self._weather = Weather(faults, share, random.Random(seed))
+        return self._weather
+
     def heal(self) -> None:
         """Let everything pass again."""
         self._rules.clear()
+        self._weather = None
         self.stalled = False
 
     def count(self, method: str | None = None) -> int:
@@ -169,11 +194,13 @@ class RpcProxy:
         for item in items:
             self._note(item["method"], item.get("params"))
         struck = next(
-            ((rule, item["id"]) for rule in self._rules for item in items if rule.takes(item["method"])), None
+            ((rule.fault, item["id"]) for rule in self._rules for item in items if rule.takes(item["method"])), None
         )
+        if struck is None and self._weather is not None and (fault := self._weather.strikes()) is not None:
+            struck = fault, items[0]["id"]
         if struck is None:
             return web.Response(body=await self._forward(asked), content_type="application/json")
-        return await self._break(request, asked, struck[0].fault, struck[1])
+        return await self._break(request, asked, *struck)
 
     def _note(self, method: str, params: Any) -> None:
         self.seen.append(Seen(time.monotonic(), method, params))

@@ -14,6 +14,7 @@ from keeper.devnet.anvil import AnvilOptions
 from keeper.devnet.settings import SettingsOptions
 from keeper.devnet.tokens import token_of
 from keeper.devnet.world import World, load_world
+from tests.support.canaries import with_access_key
 from tests.support.cli import Keeper, Running
 from tests.support.proxy import RpcProxy
 
@@ -94,8 +95,8 @@ async def open_stage(
     async with load_world(state, anvil) as world, RpcProxy(world.anvil.http_url) as proxy:
         wanted = replace(
             settings or SettingsOptions(),
-            rpc_urls=[proxy.http_url],
-            ws_url=proxy.ws_url if websocket else None,
+            rpc_urls=[with_access_key(proxy.http_url)],
+            ws_url=with_access_key(proxy.ws_url) if websocket else None,
         )
         yield Stage(
             world=world,

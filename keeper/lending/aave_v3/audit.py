@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +28,8 @@ _PATIENT_TRIES: Final = 8
 _TRY_AGAIN: Final = 64
 
 Totals = Mapping[tuple[bool, int], int]
+Confirm = Callable[[], Awaitable[None]]
+"""Reads the market once more; raises Stale when it is not what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,31 +58,56 @@ class Auditor:
         self.differences = 0
         """How many were found so far."""
 
-    async def check_totals(self, layout: Layout, reserves: Mapping[int, Reserve], totals: Totals, at: Head) -> None:
+    async def check_totals(
+        self,
+        layout: Layout,
+        reserves: Mapping[int, Reserve],
+        totals: Totals,
+        at: Head,
+        confirm: Confirm,
+    ) -> None:
         """Compare the sums of all accounts with each token's scaled total.
 
+        Before a difference is believed `confirm` reads the market once more; what that raises is raised.
+
         A difference means that logs were missed, or left away by the node. Then they are fetched
-        again since the totals last agreed, which is what Stale says here, and every known account is
-        read again. What the first totals ever differ by belongs to accounts no log named, because
-        the market is older than its start_block.
+        again since the totals last agreed, which is what Stale says here. If they say the same again,
+        every known account is read from the chain, which settles what was replayed wrongly; what
+        differs even then belongs to accounts that no log named, and there is no view for a while.
+        What the first totals ever differ by belongs to such accounts as well, because the market is
+        older than its start_block.
         """
         gaps = self._gaps_to(totals)
         if gaps == (self._gaps or {}):
             self._gaps, self._tries = gaps, 0
             self._mirror.note_proven()
             return
+        await confirm()
         if self._gaps is None:
             await self._settle_first_totals(layout, reserves, totals, at)
             return
         self._tries += 1
         if self._tries == 1:
             self._report_totals(totals, at)
+        if self._tries > 1 and await self._settled_by_reading(layout, reserves, totals, at):
+            return
         if self._tries <= _PATIENT_TRIES or self._tries % _TRY_AGAIN == 0:
             self._mirror.distrust()
             raise Stale(f"market {self._market!r}: the logs up to block {at.number} do not add up; fetched again")
+        events.book_incomplete(market=self._market, tokens=len(self._gaps_to(totals)), block=at.number)
+
+    async def _settled_by_reading(
+        self, layout: Layout, reserves: Mapping[int, Reserve], totals: Totals, at: Head
+    ) -> bool:
+        """Read every known account; return whether the sums are right then."""
         self._mirror.doubt_all()
         await self._mirror.read_unsure(layout, list(reserves.values()), at)
-        events.book_incomplete(market=self._market, tokens=len(self._gaps_to(totals)), block=at.number)
+        gaps = self._gaps_to(totals)
+        if gaps != (self._gaps or {}):
+            return False
+        self._gaps, self._tries = gaps, 0
+        self._mirror.note_proven()
+        return True
 
     async def _settle_first_totals(
         self, layout: Layout, reserves: Mapping[int, Reserve], totals: Totals, at: Head
@@ -91,19 +118,34 @@ class Auditor:
         if self._gaps:
             events.book_incomplete(market=self._market, tokens=len(self._gaps), block=at.number)
 
-    async def check_accounts(self, layout: Layout, view: AaveV3View) -> bool:
-        """Compare some accounts, when it is time to; return whether any has to be read again."""
+    async def check_accounts(self, layout: Layout, view: AaveV3View, confirm: Confirm) -> bool:
+        """Compare some accounts, when it is time to; return whether any has to be read again.
+
+        As in `check_totals`, a difference is believed once `confirm` has passed and it is still there.
+        """
         count = self._due(view.head)
         if not count:
             return False
-        self._checked_s = view.head.timestamp_s
+        before, self._checked_s = self._checked_s, view.head.timestamp_s
         wrong = False
         numbers = self._choose(count)
-        for start in range(0, len(numbers), _SLICE):
-            for difference in await self._compare(layout, view, numbers[start : start + _SLICE]):
-                wrong = True
-                self._report(difference)
+        try:
+            for start in range(0, len(numbers), _SLICE):
+                for difference in await self._differences(layout, view, numbers[start : start + _SLICE], confirm):
+                    wrong = True
+                    self._report(difference)
+        except Stale:
+            self._checked_s = before  # nothing was learnt about the book
+            raise
         return wrong
+
+    async def _differences(
+        self, layout: Layout, view: AaveV3View, numbers: list[int], confirm: Confirm
+    ) -> list[Difference]:
+        if not await self._compare(layout, view, numbers):
+            return []
+        await confirm()
+        return await self._compare(layout, view, numbers)
 
     def _gaps_to(self, totals: Totals) -> dict[tuple[bool, int], int]:
         sums = self._mirror.book.sums

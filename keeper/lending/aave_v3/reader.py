@@ -7,13 +7,14 @@ oracle, revision or list of reserves) leads to the market's parts being found an
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from keeper.domain.chain import Head, Log
-from keeper.domain.errors import ConfigError, Transient
+from keeper.domain.errors import ConfigError, Stale, Transient
 from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.lending.aave_v3 import calls
 from keeper.lending.aave_v3.audit import Auditor
@@ -32,9 +33,11 @@ from keeper.lending.aave_v3.view import AaveV3View
 from keeper.lending.batch import Answer, Batch
 from keeper.lending.book.book import BLOCKS_KEPT
 from keeper.lending.book.saved import BookFile
+from keeper.observe import events
 from keeper.ports import Chain
 
 _LAYOUT_TRIES = 3
+_SETTLED_AFTER_S = 0.2  # by then a node has taken in the block it was busy with
 AUDIT_ACCOUNTS = 2_000
 """So many accounts are compared with the chain at the start."""
 _USUAL_BASE_UNIT = 10**8  # stands in while the oracle is silent; nothing is priced in it then
@@ -130,12 +133,25 @@ class AaveV3Market:
         await self._mirror.follow(self._layout, at, logs, since)
         layout, reading = await self._read_market(at)
         await self._mirror.read_unsure(layout, list(reading.reserves.values()), at)
-        await self._auditor.check_totals(layout, reading.reserves, reading.totals, at)
+
+        async def confirm() -> None:
+            await self._confirm(at, layout, reading)
+
+        await self._auditor.check_totals(layout, reading.reserves, reading.totals, at, confirm)
         view = self._view(at, layout, reading)
-        if await self._auditor.check_accounts(layout, view):
+        if await self._auditor.check_accounts(layout, view, confirm):
             await self._mirror.read_unsure(layout, list(reading.reserves.values()), at)
             view = self._view(at, layout, reading)
         return view
+
+    async def _confirm(self, at: Head, layout: Layout, reading: _Reading) -> None:
+        """Read the market once more. Raises Stale when it is not `reading`.
+
+        A node that is just taking in the next block may answer for `at` with that one's state.
+        """
+        await asyncio.sleep(_SETTLED_AFTER_S)
+        if await self._ask_market(at, layout) != reading:
+            raise Stale(f"market {self._name!r}: the node answered for block {at.number} with another block's state")
 
     def _view(self, at: Head, layout: Layout, reading: _Reading) -> AaveV3View:
         return AaveV3View(
@@ -200,6 +216,8 @@ class AaveV3Market:
                 f"market {self._name!r}: pool revision {number} ({revision.version}) was never compared with a "
                 "compiled contract; set allow_unverified_revision = true in its [[markets]] to send all the same"
             )
+        if not revision.verified and (self._layout is None or self._layout.revision != revision):
+            events.revision_unverified(market=self._name, revision=number, version=revision.version)
         return revision
 
     async def _read_reserve_tokens(self, at: Head, pool: Address, tokens: Sequence[Address]) -> list[Reserve]:
@@ -237,7 +255,12 @@ class AaveV3Market:
         premium = batch.ask_if_any(layout.pool, calls.FLASH_PREMIUM, calls.decode_word)
         unit = batch.ask_if_any(layout.oracle, calls.BASE_UNIT, calls.decode_word)
         totals = _ask_totals(batch, layout)
-        await batch.run(self._chain, at)
+        try:
+            await batch.run(self._chain, at)
+        except Transient:
+            if await self._holds(at, layout):
+                raise
+            return None  # what cannot be read is not there: a reorganisation took a new reserve back, say
         rows = [build() for build in reserves]
         if not same() or any(_moved(row, layout) for row in rows):
             return None
@@ -255,6 +278,13 @@ class AaveV3Market:
             totals={key: answer.value for key, answer in totals.items()},
         )
 
+    async def _holds(self, at: Head, layout: Layout) -> bool:
+        """Return whether the market is laid out like that, asked for alone. Raises Transient."""
+        batch = Batch()
+        same = self._ask_layout(batch, layout)
+        await batch.run(self._chain, at)
+        return same()
+
     def _ask_layout(self, batch: Batch, layout: Layout) -> Callable[[], bool]:
         """Add the reads that show whether `layout` still holds."""
         pool = batch.ask_if_any(self._provider, calls.GET_POOL, calls.decode_address)
@@ -263,7 +293,7 @@ class AaveV3Market:
         number = batch.ask_if_any(layout.pool, calls.POOL_REVISION, calls.decode_word)
         tokens = batch.ask_if_any(layout.pool, calls.GET_RESERVES, calls.decode_address_list)
         sources = [
-            (source, batch.ask(layout.pool, calls.emode_data_of(category), decode_emode_words, "the e-mode"))
+            (source, batch.ask_if_any(layout.pool, calls.emode_data_of(category), decode_emode_words))
             for category, source in self._emode_sources.items()
             if layout.revision.emode == "category"
         ]
@@ -272,7 +302,7 @@ class AaveV3Market:
             known = (layout.pool, layout.oracle, layout.sentinel, layout.revision.number)
             seen = (pool.value, oracle.value, sentinel.value or ZERO_ADDRESS, number.value)
             listed = tokens.value is not None and set(tokens.value) == set(layout.a_tokens)
-            priced = all(calls.word_address(words.value[3]) == source for source, words in sources)
+            priced = all(words.value and calls.word_address(words.value[3]) == source for source, words in sources)
             if not priced:
                 self._emode_sources.clear()
             return known == seen and listed and priced

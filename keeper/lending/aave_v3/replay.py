@@ -19,7 +19,7 @@ What does not add up marks the account to be read again. Nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,6 +48,9 @@ _COMMON: Final = (MINT, BURN, BALANCE_TRANSFER, COLLATERAL_ON, COLLATERAL_OFF, E
 _TOPICS_OF_A_MOVE: Final = 3
 _WORDS_OF_A_MOVE: Final = 96  # bytes: value, interest, index
 _SCALED_SINCE: Final = 4  # before this revision some aTokens report transfers unscaled
+
+
+_After = Callable[[int, int, int, int, bool, bool], int | None]
 
 
 class Draft:
@@ -97,7 +100,6 @@ class Replay:
     def __init__(self, book: Book, layout: Layout) -> None:
         self._book = book
         self._revision = layout.revision
-        self._balances, self._directional = layout.revision.balance_events, layout.revision.directional
         self._pool = layout.pool
         self._pool_word = address_bytes(layout.pool).rjust(32, b"\0")
         self._ids = {address_bytes(token): id_ for token, id_ in layout.ids.items()}
@@ -109,6 +111,23 @@ class Replay:
         self._drafts: dict[bytes, Draft] = {}
         self._transfers: dict[Address, Log] = {}
         self._result = Replayed()
+        self._after: _After = _after_half_up
+        if layout.revision.balance_events:
+            self._after = _after_by_balance
+        elif layout.revision.directional:
+            self._after = _after_by_direction
+        self._takers: Mapping[bytes, tuple[Callable[[Log, int], None], int]] = {
+            MINT: (self._move, 1),
+            BURN: (self._move, -1),
+            BALANCE_TRANSFER: (self._transfer, 0),
+            TRANSFER: (self._note_transfer, 0),
+            COLLATERAL_ON: (self._set_collateral, 1),
+            COLLATERAL_OFF: (self._set_collateral, -1),
+            EMODE_SET: (self._set_category, 0),
+            STABLE_MINT: (self._note_stable, 0),
+            STABLE_BURN: (self._note_stable, 0),
+            UPGRADED: (self._note_upgrade, 0),
+        }
 
     @property
     def knows_anybody(self) -> bool:
@@ -126,82 +145,83 @@ class Replay:
 
     def take(self, logs: Iterable[Log]) -> None:
         """Take in logs; the book stays as it is until `write`."""
-        take = self._take
+        takers = self._takers
         for log in logs:
-            if log.topics:
-                take(log, log.topics[0])
+            if log[1]:  # topics; by place and not by name, as in `_move`: there are hundreds of thousands
+                taker = takers.get(log[1][0])
+                if taker is not None:
+                    taker[0](log, taker[1])
 
     def write(self) -> Replayed:
         """Write what was taken in into the book's live version."""
-        put, result = self._book.put, self._result
-        for draft in self._drafts.values():
-            put(draft.number, draft.row(), old=draft.was)
-            result.touched.add(draft.number)
+        drafts, result = self._drafts.values(), self._result
+        self._book.put_all((draft.number, draft.was, draft.row()) for draft in drafts)
+        result.touched.update(draft.number for draft in drafts)
         self._drafts, self._result = {}, Replayed()
         return result
 
-    def _take(self, log: Log, topic: bytes) -> None:
-        token = self._tokens.get(log.address)
-        if token is not None:
-            if len(log.topics) < _TOPICS_OF_A_MOVE and topic in (MINT, BURN, BALANCE_TRANSFER):
-                self._result.upgraded = True  # another token's idea of this event: the sums will tell
-            elif topic == MINT:
-                self._move(log, token, minted=True)
-            elif topic == BURN:
-                self._move(log, token, minted=False)
-            elif topic == BALANCE_TRANSFER:
-                self._transfer(log, token[1])
-            elif topic == TRANSFER:
-                self._transfers[log.address] = log
-        elif log.address == self._pool:
-            self._take_flags(log, topic)
-        elif log.address in self._stable and topic in (STABLE_MINT, STABLE_BURN):
+    def _note_upgrade(self, log: Log, sign: int) -> None:  # noqa: ARG002 - whatever it is, it is an upgrade
+        self._result.upgraded = True
+
+    def _note_stable(self, log: Log, sign: int) -> None:  # noqa: ARG002 - either way the account is read
+        if log.address in self._stable:
             self._result.unsure.update(self._book.number(word[12:]) for word in log.topics[1:])
-        if topic == UPGRADED:
-            self._result.upgraded = True
 
-    def _take_flags(self, log: Log, topic: bytes) -> None:
-        if topic == EMODE_SET:
+    def _note_transfer(self, log: Log, sign: int) -> None:  # noqa: ARG002 - a transfer has no sign
+        if log.address in self._tokens:
+            self._transfers[log.address] = log
+
+    def _set_category(self, log: Log, sign: int) -> None:  # noqa: ARG002 - nor has a category
+        if log.address == self._pool:
             self._draft(log.topics[1]).category = int.from_bytes(log.data[:32], "big")
-        elif topic in (COLLATERAL_ON, COLLATERAL_OFF):
-            asset = self._ids.get(log.topics[1][12:])
-            if asset is None:
-                return  # a reserve that was dropped since: nobody has anything in it
-            collateral = self._draft(log.topics[2]).collateral
-            if topic == COLLATERAL_ON:
-                collateral.add(asset)
-            else:
-                collateral.discard(asset)
 
-    def _move(self, log: Log, token: tuple[bool, int], *, minted: bool) -> None:
-        owed, asset = token
-        draft = self._draft(log.topics[2 if minted else 1])
-        legs = draft.debt if owed else draft.supply
-        words = int.from_bytes(log.data[:96], "big")
-        value, interest, index_ray = words >> 512, words >> 256 & MAX_UINT256, words & MAX_UINT256
-        held = legs.get(asset, 0)
-        after: int | None
-        if self._balances:
-            after = _after_by_balance(held, value if minted else -value, interest, index_ray, owed=owed)
-        elif self._directional:
-            by_pool = minted and log.topics[1] == self._pool_word
-            after = _after_by_direction(held, value if minted else -value, interest, index_ray, owed, by_pool)
+    def _set_collateral(self, log: Log, sign: int) -> None:
+        asset = self._ids.get(log.topics[1][12:]) if log.address == self._pool else None
+        if asset is None:
+            return  # a reserve that was dropped since: nobody has anything in it
+        collateral = self._draft(log.topics[2]).collateral
+        if sign > 0:
+            collateral.add(asset)
         else:
-            amount = value - interest if minted else -value - interest
-            moved = mul_div_half_up(abs(amount), RAY, index_ray) if index_ray else -held - 1
-            after = held + moved if amount >= 0 else held - moved
-        if after is None or after < 0 or after >> 128 or len(log.data) != _WORDS_OF_A_MOVE:
+            collateral.discard(asset)
+
+    def _move(self, log: Log, sign: int) -> None:
+        emitter, topics, data, _, _, _, _ = log
+        token = self._tokens.get(emitter)
+        if token is None:
+            return
+        if len(topics) < _TOPICS_OF_A_MOVE:
+            self._result.upgraded = True  # another token's idea of this event: the sums will tell
+            return
+        word = topics[2 if sign > 0 else 1]
+        draft = self._drafts.get(word) or self._draft(word)
+        owed, asset = token
+        legs = draft.debt if owed else draft.supply
+        after: int | None = None
+        if len(data) == _WORDS_OF_A_MOVE:
+            words = int.from_bytes(data, "big")
+            value, interest, index_ray = words >> 512, words >> 256 & MAX_UINT256, words & MAX_UINT256
+            by_pool = sign > 0 and topics[1] == self._pool_word
+            after = self._after(legs.get(asset, 0), sign * value, interest, index_ray, owed, by_pool)
+        if after is None or after < 0 or after >> 128:
             self._result.unsure.add(draft.number)
         else:
             legs[asset] = after
 
-    def _transfer(self, log: Log, asset: int) -> None:
+    def _transfer(self, log: Log, sign: int) -> None:  # noqa: ARG002 - one gives, one takes
+        token = self._tokens.get(log.address)
+        if token is None:
+            return
+        if len(log.topics) < _TOPICS_OF_A_MOVE:
+            self._result.upgraded = True  # see `_move`
+            return
+        asset = token[1]
         value = int.from_bytes(log.data[:32], "big")
         index_ray = int.from_bytes(log.data[32:64], "big")
         giver, taker = self._draft(log.topics[1]), self._draft(log.topics[2])
         moved = self._scaled(log, value, index_ray)
         left = -1 if moved is None else giver.supply.get(asset, 0) - moved
-        if moved is None or left < 0:
+        if moved is None or left < 0 or taker.supply.get(asset, 0) + moved >> 128:
             self._result.unsure |= {giver.number, taker.number}
             return
         giver.supply[asset] = left
@@ -226,8 +246,19 @@ class Replay:
         return draft
 
 
-def _after_by_balance(held: int, change: int, interest: int, index_ray: int, *, owed: bool) -> int | None:
-    """Return the scaled balance after, None when no scaled balance explains the event."""
+# Each takes the scaled balance held, the value with its sign, the interest, the index, whether it is the debt token's,
+# and whether it is a mint for the pool, and returns the scaled balance after, None when no scaled balance explains it.
+
+
+def _after_half_up(held: int, change: int, interest: int, index_ray: int, _owed: bool, _by_pool: bool) -> int | None:  # noqa: FBT001
+    if not index_ray:
+        return None
+    amount = change - interest
+    moved = mul_div_half_up(abs(amount), RAY, index_ray)
+    return held + moved if amount >= 0 else held - moved
+
+
+def _after_by_balance(held: int, change: int, interest: int, index_ray: int, owed: bool, _by_pool: bool) -> int | None:  # noqa: FBT001
     if index_ray < RAY:
         return None
     balance = mul_div_up(held, index_ray, RAY) if owed else mul_div_down(held, index_ray, RAY)
@@ -239,15 +270,8 @@ def _after_by_balance(held: int, change: int, interest: int, index_ray: int, *, 
     return after if found == wanted else None
 
 
-def _after_by_direction(
-    held: int,
-    change: int,
-    interest: int,
-    index_ray: int,
-    owed: bool,  # noqa: FBT001 - which of the two tokens
-    by_pool: bool,  # noqa: FBT001 - a mint to the treasury
-) -> int | None:
-    """Return the scaled balance after, where amounts are reported and each operation has its rounding."""
+def _after_by_direction(held: int, change: int, interest: int, index_ray: int, owed: bool, by_pool: bool) -> int | None:  # noqa: FBT001
+    """Amounts are reported, and each operation has its rounding."""
     if index_ray < RAY:
         return None
     amount = change - interest

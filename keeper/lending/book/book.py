@@ -17,6 +17,7 @@ from keeper.lending.book.columns import Group
 from keeper.lending.book.rows import NO_ROW, Row, Shape, shape_of
 
 BLOCKS_KEPT: Final = 128
+_NOTHING: Final[Shape] = (0, 0, 0)
 
 
 class Version:
@@ -49,7 +50,7 @@ class Book:
         self._group_of = array("H")
         self._place_of = array("I")
         self._category_of = array("B")
-        self._group((0, 0, 0))
+        self._group(_NOTHING)
         self.versions: deque[Version] = deque([Version(block, block_hash)])
 
     # --- reading --------------------------------------------------------------------------------------------------
@@ -61,7 +62,10 @@ class Book:
 
     def row(self, number: int) -> Row:
         """Return an account's live row."""
-        return self.groups[self._group_of[number]].read(self._place_of[number], self._category_of[number])
+        category, index = self._category_of[number], self._group_of[number]
+        if not index:  # the group of those without any leg
+            return Row(category) if category else NO_ROW
+        return self.groups[index].read(self._place_of[number], category)
 
     def row_at(self, version: Version, number: int) -> Row:
         """Return an account's row as it was in `version`, however far the book has moved since."""
@@ -129,6 +133,40 @@ class Book:
             self.versions[-2].before.setdefault(number, old)
         self._write(number, old, row)
 
+    def put_all(self, rows: Iterable[tuple[int, Row, Row]]) -> None:
+        """Write rows, each as (number, what stands there, what shall stand there): accounts that had nothing at once.
+
+        Each number may come once. Raises OverflowError for an amount of more than 128 bits.
+        """
+        arrived: dict[Shape, list[tuple[int, Row]]] = {}
+        before = self.versions[-2].before if len(self.versions) > 1 else None
+        for number, old, row in rows:
+            if old != NO_ROW or (shape := shape_of(row)) == _NOTHING:
+                self.put(number, row, old=old)
+                continue
+            arrived.setdefault(shape, []).append((number, row))
+            if before is not None:
+                before.setdefault(number, old)
+        for shape, added in arrived.items():
+            self._move_in(shape, added)
+
+    def _move_in(self, shape: Shape, added: Sequence[tuple[int, Row]]) -> None:
+        """Move accounts from the group of those without any leg to their new one."""
+        index = self._group(shape)
+        place = self.groups[index].extend(added)
+        nothing, place_of = self.groups[0], self._place_of
+        for number, row in added:
+            left = place_of[number]
+            moved = nothing.remove(left)
+            if moved is not None:
+                place_of[moved] = left
+            self._group_of[number], place_of[number] = index, place
+            place += 1
+            self._count(row, 1)
+            if row.category:
+                self._category_of[number] = row.category
+                self.categories.add(row.category)
+
     def go_back(self, to: Version) -> set[int]:
         """Make `to`, one of `versions`, live again; return the accounts that were not certain then.
 
@@ -164,7 +202,7 @@ class Book:
                 self._group_of[owner], self._place_of[owner] = index, place
             seen += group.count
             self._add_sums(group)
-        if seen != count or len(categories) != count or self.groups[0].shape != (0, 0, 0) or not versions:
+        if seen != count or len(categories) != count or self.groups[0].shape != _NOTHING or not versions:
             raise ValueError("the saved columns do not belong together")
         self.categories = set(categories) - {0}
         self.versions = deque(versions)

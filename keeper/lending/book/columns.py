@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from keeper.lending.book.rows import MOST_ASSETS, Row, Shape, leg_key
+from keeper.lending.book.rows import ASSET_BITS, MOST_ASSETS, Row, Shape, leg_key
 
 _EXACT: Final = 16  # bytes of a scaled amount
 _FIRST_ROWS: Final = 8
@@ -40,11 +40,29 @@ class Group:
         """Append a row of this shape and return its place."""
         place = self.count
         if place == len(self.owners):
-            self._grow()
+            self._grow(place + 1)
         self.owners[place] = owner
         self.count += 1
         self.put(place, row)
         return place
+
+    def extend(self, added: Sequence[tuple[int, Row]]) -> int:
+        """Append rows of this shape, each with its owner before it, and return the place of the first."""
+        start, end = self.count, self.count + len(added)
+        if end > len(self.owners):
+            self._grow(end)
+        legs = [(*row.collaterals, *row.debts, *row.idle) for _, row in added]
+        packed = b"".join([amount.to_bytes(_EXACT, "little") for row in legs for _, amount in row])
+        self.exact[start:end] = np.frombuffer(packed, np.uint8).reshape(len(added), -1)
+        self.owners[start:end] = [owner for owner, _ in added]
+        assets = np.array([[asset for asset, _ in row] for row in legs], np.uint16)
+        categories = np.array([row.category for _, row in added], np.uint16)
+        self.keys[:, start:end] = categories << ASSET_BITS | assets.T
+        valued = self.values.shape[0]
+        if valued:
+            self.values[:, start:end] = np.array([[float(amount) for _, amount in row[:valued]] for row in legs]).T
+        self.count = end
+        return start
 
     def put(self, place: int, row: Row) -> None:
         """Overwrite a row by another of the same shape."""
@@ -77,6 +95,8 @@ class Group:
         if place == last:
             return None
         self.owners[place] = self.owners[last]
+        if not len(self.keys):
+            return int(self.owners[place])
         self.keys[:, place] = self.keys[:, last]
         self.values[:, place] = self.values[:, last]
         self.exact[place] = self.exact[last]
@@ -111,8 +131,9 @@ class Group:
         self.values: NDArray[np.float64] = np.zeros((collaterals + debts, rows), np.float64)
         self.exact: NDArray[np.uint8] = np.zeros((rows, _EXACT * legs), np.uint8)
 
-    def _grow(self) -> None:
+    def _grow(self, rows: int) -> None:
         # A quarter more at a time: a doubling would leave half of the memory idle.
-        old, count = (self.owners, self.keys, self.values, self.exact), self.count
-        self._allocate(count + count // 4 + _FIRST_ROWS)
-        self.owners[:count], self.keys[:, :count], self.values[:, :count], self.exact[:count] = old
+        owners, keys, values, exact, count = self.owners, self.keys, self.values, self.exact, self.count
+        self._allocate(max(rows, count + count // 4 + _FIRST_ROWS))
+        self.owners[:count], self.exact[:count] = owners[:count], exact[:count]
+        self.keys[:, :count], self.values[:, :count] = keys[:, :count], values[:, :count]

@@ -216,3 +216,57 @@ def test_batch_cut_short_is_bad() -> None:
     for size in range(len(whole) - 24):  # the last 24 bytes are padding
         with pytest.raises(BadReply):
             decode_batch(whole[:size], 1)
+
+
+def _raw_log(block: int, place: int, **other: object) -> dict[str, object]:
+    word = f"0x{block * 1000 + place:064x}"
+    fields = {
+        "address": "0x" + "Ab" * 20,
+        "topics": [word] * (place % 5),
+        "data": "0x" + "0f" * place,
+        "removed": False,
+    }
+    numbers = {"blockNumber": hex(block), "logIndex": hex(place)}
+    return {**fields, **numbers, "blockHash": word, "transactionHash": word, **other}
+
+
+def test_logs_read_together_are_as_if_read_one_by_one() -> None:
+    raw = [_raw_log(block, place) for block in range(1, 8) for place in range(9)]
+    together = decode.logs_between(1, 7)(raw)
+    assert together == [decode.log(entry) for entry in raw]
+    assert decode.logs_between(1, 7)([*raw[20:], *raw[:20]]) == together
+    assert decode.logs_between(1, 7)([*raw, _raw_log(99, 0, removed=True)]) == together
+    shouted = [{**entry, "transactionHash": str(entry["transactionHash"]).upper().replace("X", "x")} for entry in raw]
+    assert decode.logs_between(1, 7)(shouted) == together
+    assert decode.logs_between(1, 7)([]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"address": "0x12"},
+        {"address": None},
+        {"topics": "0x"},
+        {"topics": {}},
+        {"topics": ["0x" + "00" * 31]},
+        {"topics": ["0x" + "00" * 32] * 5},
+        {"topics": [5]},
+        {"data": "00"},
+        {"data": "0x0"},
+        {"data": ["0x"]},
+        {"blockNumber": "0x8"},
+        {"blockNumber": "1"},
+        {"blockNumber": 1},
+        {"blockHash": "0x12"},
+        {"transactionHash": "0x" + "00" * 31},
+        {"transactionHash": "00" * 33},
+        {"transactionHash": "0x" + "0g" * 32},
+        {"logIndex": "-0x1"},
+        {"logIndex": None},
+    ],
+    ids=str,
+)
+def test_one_wrong_log_spoils_the_page(wrong: dict[str, object]) -> None:
+    raw = [_raw_log(1, 1), _raw_log(1, 2, **wrong), _raw_log(2, 1)]
+    with pytest.raises(BadReply):
+        decode.logs_between(1, 7)(raw)

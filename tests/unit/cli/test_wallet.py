@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from eth_account import Account
 
+from tests.support.canaries import PASSWORD
+
 ROOT = Path(__file__).resolve().parents[3]
-PASSWORD = "correct horse battery"
 KEY = "4c" * 32
 
 

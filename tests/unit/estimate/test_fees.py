@@ -8,7 +8,7 @@ import pytest
 from support.pool_chain import head
 
 from keeper.domain.plans import Fees
-from keeper.estimate.fees import decide_fees, gas_limit_for, next_base_fee_wei
+from keeper.estimate.fees import decide_fees, gas_limit_for, next_base_fee_wei, share_profit
 
 GWEI = 10**9
 
@@ -44,3 +44,40 @@ def test_a_base_fee_over_the_bound_offers_nothing() -> None:
 
 def test_the_gas_limit_has_room_for_refunds() -> None:
     assert gas_limit_for(800_000) >= 800_000 * 5 // 4 * 64 // 63
+
+
+OFFER = Fees(fee_cap_wei=4 * GWEI, tip_wei=GWEI, expected_wei=3 * GWEI)
+
+
+def test_a_share_of_the_profit_goes_into_the_tip_rounded_down() -> None:
+    # 10 dollars to spare, half of it, at 2,000 dollars a coin and 600,000 gas: 2.5e15 wei over the gas
+    fees = share_profit(
+        OFFER,
+        spare_base=10 * 10**8,
+        share_bps=5_000,
+        gas_units=600_000,
+        native_price_base=2_000 * 10**8,
+        max_gas_price_wei=None,
+    )
+    extra = 2_500_000_000_000_000 // 600_000
+    assert fees == Fees(fee_cap_wei=4 * GWEI + extra, tip_wei=GWEI + extra, expected_wei=3 * GWEI + extra)
+
+
+def test_the_share_ends_at_the_operators_bound() -> None:
+    fees = share_profit(
+        OFFER,
+        spare_base=10**12,
+        share_bps=9_000,
+        gas_units=600_000,
+        native_price_base=2_000 * 10**8,
+        max_gas_price_wei=5 * GWEI,
+    )
+    assert fees == Fees(fee_cap_wei=5 * GWEI, tip_wei=2 * GWEI, expected_wei=4 * GWEI)
+
+
+@pytest.mark.parametrize(("spare", "price", "gas"), [(0, 1, 1), (-5, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_without_profit_price_or_gas_nothing_is_shared(spare: int, price: int, gas: int) -> None:
+    shared = share_profit(
+        OFFER, spare_base=spare, share_bps=9_000, gas_units=gas, native_price_base=price, max_gas_price_wei=None
+    )
+    assert shared == OFFER

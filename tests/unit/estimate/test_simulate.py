@@ -75,10 +75,11 @@ def simulator(
     executor: Address | None = EXECUTOR,
     sender: Address | None = None,
     min_profit_usd: int = 0,
+    tip_profit_bps: int = 0,
 ) -> Simulator:
     return Simulator(
         chain,  # type: ignore[arg-type]
-        EstimateSettings(chain_id=31337, min_profit_usd=Decimal(min_profit_usd)),
+        EstimateSettings(chain_id=31337, min_profit_usd=Decimal(min_profit_usd), tip_profit_bps=tip_profit_bps),
         memory,
         executor=executor,
         sender=sender,
@@ -134,6 +135,34 @@ async def test_the_simulated_profit_decides_and_the_difference_is_told() -> None
     assert isinstance(simulation.result, SimulatedPlan)
     assert simulation.result.plan.profit_raw == 80 * 10**6
     assert simulation.result.profit_base == 80 * 10**8
+
+
+async def test_a_share_of_the_profit_is_offered_and_the_minimum_rises_with_it() -> None:
+    """90 dollars less 1.20 for gas, less the 7 that must remain: half of 81.80 goes into the tip."""
+    chain = RunChain()
+    desk = simulator(chain, GasMemory(), min_profit_usd=7, tip_profit_bps=5_000)
+    result = (await desk.run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert isinstance(result, SimulatedPlan)
+    extra = 40_90 * 10**6 * 10**18 // (2000 * 10**8) // 600_000
+    assert result.fees.tip_wei == FEES.tip_wei + extra
+    assert result.fees.fee_cap_wei == FEES.fee_cap_wei + extra
+    assert result.plan.min_profit_raw == -(-600_000 * (GWEI + extra) * 2000 * 10**6 // 10**18) + 7_000_000
+    assert result.net_profit_base >= 7 * 10**8
+    assert result.calldata == chain.asked[-1][-1].data == encode_run(result.plan)
+
+
+async def test_where_the_dearer_run_reverts_the_plain_one_stays() -> None:
+    memory = GasMemory()
+    plain = (await simulator(RunChain(), memory).run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert isinstance(plain, SimulatedPlan)
+
+    class Wary(RunChain):
+        def _outcome(self) -> SimulatedOutcome:
+            self.revert = b"" if len(self.asked) > 1 else None
+            return super()._outcome()
+
+    shared = (await simulator(Wary(), memory, tip_profit_bps=5_000).run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert shared == plain
 
 
 async def test_a_revert_is_decoded() -> None:

@@ -142,3 +142,29 @@ async def test_a_file_that_is_no_book_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UnreadableBookError):
             parse_book(content[:cut])
     assert os.listdir(tmp_path) == ["a.book"]  # noqa: PTH208 - nothing else may be left
+
+
+def test_rows_written_together_are_as_if_written_one_by_one() -> None:
+    """New and known accounts, with and without legs; the columns, the sums and the way back are the same."""
+    dice = random.Random(7)
+    for _ in range(30):
+        together, singly = Book(0, ""), Book(0, "")
+        for block in range(1, 6):
+            for book in (together, singly):
+                book.begin(block, f"0x{block}")
+            chosen = dice.sample(range(60), dice.randrange(60))
+            rows = [(dice.choice((NO_ROW, random_row(dice))), each.to_bytes(20, "big")) for each in chosen]
+            changes = [(together.number(who), row) for row, who in rows]
+            together.put_all([(number, together.row(number), row) for number, row in changes])
+            for row, who in rows:
+                singly.put(singly.number(who), row)
+            assert model_of(together) == model_of(singly)
+            assert {key: total for key, total in together.sums.items() if total} == {
+                key: total for key, total in singly.sums.items() if total
+            }
+            assert together.categories == singly.categories
+        again = parse_book(dump_book(together, scope="", unsure=frozenset()), blocks_kept=BLOCKS_KEPT).book
+        assert model_of(again) == model_of(singly)
+        for book in (together, singly):
+            book.go_back(book.versions[2])
+        assert model_of(together) == model_of(singly)

@@ -70,7 +70,7 @@ class Builder:
         ("cancel", "never", 0, True),
     ],
 )
-async def test_what_is_private_stays_so_as_long_as_the_policy_says(
+async def test_row_37_what_is_private_stays_so_as_long_as_the_policy_says(
     kind: AttemptKind, policy: Fallback, waited: int, public: bool
 ) -> None:
     nodes, builder = ManyNodes([OURS]), Builder()

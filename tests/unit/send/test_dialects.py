@@ -34,7 +34,20 @@ CASES = [
     ("besu", "Known transaction", Answer.ALREADY_KNOWN),
     ("besu", "Upfront cost exceeds account balance", Answer.FUNDS),
     ("besu", "Transaction nonce is too distant from current sender nonce", Answer.NONCE_HIGH),
+    ("geth", "gapped-nonce tx from delegated accounts", Answer.NONCE_HIGH),
+    ("geth", "authority already reserved", Answer.POOL_FULL),
+    ("geth", "future transaction tries to replace pending", Answer.POOL_FULL),
+    ("reth", "already known", Answer.ALREADY_KNOWN),
+    ("reth", "nonce too low: next nonce 5, tx nonce 4", Answer.NONCE_LOW),
+    ("reth", "replacement transaction underpriced", Answer.REPLACE_UNDERPRICED),
+    ("reth", "transaction underpriced", Answer.UNDERPRICED),
+    ("reth", "max fee per gas less than block base fee", Answer.UNDERPRICED),
+    ("reth", "insufficient funds for gas * price + value: have 0 want 1", Answer.FUNDS),
     ("reth", "txpool is full", Answer.POOL_FULL),
+    ("reth", "invalid sender", Answer.INVALID),
+    ("reth", "exceeds block gas limit", Answer.INVALID),
+    ("reth", "oversized data", Answer.INVALID),
+    ("reth", "max initcode size exceeded", Answer.INVALID),
     ("hardhat", f"Known transaction: {OURS}", Answer.ALREADY_KNOWN),
     ("hardhat", "Nonce too low. Expected nonce to be 5 but got 4.", Answer.NONCE_LOW),
     ("hardhat", "Sender doesn't have enough funds to send tx. The max upfront cost is: 1", Answer.FUNDS),
@@ -49,7 +62,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("client", "words", "meaning"), CASES)
-def test_each_clients_words_have_one_meaning(client: str, words: str, meaning: Answer) -> None:
+def test_row_07_each_clients_words_have_one_meaning(client: str, words: str, meaning: Answer) -> None:
     assert read_answer(words, OURS) is meaning, client
 
 

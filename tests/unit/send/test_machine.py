@@ -126,7 +126,7 @@ def test_the_same_bytes_go_out_again(attempt: SignedAttempt, head_number: int, a
 
 
 @pytest.mark.parametrize("head_number", [19, 20, 21, 10_000])
-def test_only_the_deadline_cancels_never_the_time_that_passed(head_number: int) -> None:
+def test_row_28_only_the_deadline_cancels_never_the_time_that_passed(head_number: int) -> None:
     decision = decide(SLOT, replace(SEEN, head_number=head_number), SETTINGS)
     assert isinstance(decision, Cancel) is (head_number >= 20)
     endless = replace(SLOT, payload=replace(SLOT.payload, deadline_block=None))

@@ -122,7 +122,7 @@ async def test_what_cannot_be_run_again_stays_as_it_is(rig: Rig) -> None:
     assert len(sent(rig)) == 2
 
 
-async def test_bumps_end_at_the_limit_and_the_deadline_still_cancels(rig: Rig) -> None:
+async def test_row_04_bumps_end_at_the_limit_and_the_deadline_still_cancels(rig: Rig) -> None:
     await restarted(rig, Rerunner(RERUN), max_gas_price_wei=4 * GWEI)
     await rig.sender.submit(plan_for(1, deadline_block=30))
     await pass_blocks(rig, 29)
@@ -163,7 +163,7 @@ async def test_a_chain_without_base_fees_gets_transactions_of_type_0(rig: Rig) -
 
 
 @pytest.mark.parametrize("restart", [False, True])
-async def test_a_hole_left_by_a_reorg_is_filled(rig: Rig, restart: bool) -> None:
+async def test_row_10_a_hole_left_by_a_reorg_is_filled(rig: Rig, restart: bool) -> None:
     rig.chain.use_nonce_elsewhere()
     await rig.sender.settle(await rig.chain.head())
     found = await rig.sender.submit(plan_for(1))

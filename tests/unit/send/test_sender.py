@@ -122,7 +122,7 @@ async def test_a_refusal_after_a_doubtful_answer_does_not_free_the_nonce(rig: Ri
     assert (await sent(rig, 2)).nonce == 1
 
 
-async def test_receipts_that_lag_behind_the_nonce_are_awaited(rig: Rig) -> None:
+async def test_row_08_receipts_that_lag_behind_the_nonce_are_awaited(rig: Rig) -> None:
     await sent(rig, 1)
     rig.chain.hide_receipts = True
     for _ in range(rig.settings.foreign_after_blocks):
@@ -133,7 +133,7 @@ async def test_receipts_that_lag_behind_the_nonce_are_awaited(rig: Rig) -> None:
     assert len(rig.chain.broadcasts) == 1
 
 
-async def test_a_nonce_used_by_somebody_else_stops_the_sender(rig: Rig) -> None:
+async def test_row_09_a_nonce_used_by_somebody_else_stops_the_sender(rig: Rig) -> None:
     rig.chain.answers = [RpcError(-32000, "nonce too low")]
     await sent(rig, 1)
     rig.chain.use_nonce_elsewhere()

@@ -36,7 +36,7 @@ def test_commits_are_synchronous_in_wal_mode(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_newer_format_is_refused_untouched(tmp_path: Path) -> None:
+def test_row_40_a_newer_format_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     open_store(path).close()
     with sqlite3.connect(path) as connection:
@@ -81,7 +81,7 @@ def test_two_openings_share_one_file(tmp_path: Path) -> None:
     reader.close()
 
 
-def test_a_full_disk_is_fatal_and_changes_nothing(tmp_path: Path) -> None:
+def test_row_25_a_full_disk_is_fatal_and_changes_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path / "state.db")
     store.save_accounts("a", [SIGNER], 1, "0x01")
     old = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -41,7 +41,7 @@ def first_format(path: Path, *more: str) -> Path:
     return path
 
 
-def test_everything_in_an_old_file_is_there_afterwards(tmp_path: Path) -> None:
+def test_row_40_everything_in_an_old_file_is_there_afterwards(tmp_path: Path) -> None:
     store = open_store(first_format(tmp_path / "state.db"))
     (slot,) = store.journal(chain_id=CHAIN_ID, sender=SIGNER).live()
     assert (slot.nonce, slot.state, slot.worst_case_wei, slot.payload.legacy) == (7, "sent", 3_000, False)
