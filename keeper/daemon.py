@@ -33,6 +33,8 @@ from keeper.watch.snapshot import Snapshot
 from keeper.watch.watcher import Watcher
 
 _POLL_S = 0.1
+_LOOK_S = 0.02
+_AT_ONCE_S, _SURELY_AT_ONCE_S = 0.3, 1.0
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 _LAST_LOOKS = 5
 _PLANS_KEPT = 72
@@ -114,6 +116,7 @@ class Daemon:
         self._taken_over_until_s = 0.0
         self._stop = stop
         self._is_frozen = False
+        self._mines_at_once: bool | None = None
         self.entries: list[LedgerEntry] = []
         self.attempts: list[Attempt] = []
         self.head: Head | None = None
@@ -255,10 +258,27 @@ class Daemon:
                 continue
             await self._submit(planner, best, snapshot)
             if self._live:
-                newest = await self._chain.head()
+                newest = await self._head_after_sending(snapshot.head)
                 if newest.hash != snapshot.head.hash:
                     return newest
         return None
+
+    async def _head_after_sending(self, head: Head) -> Head:
+        """Return the newest head; on a chain that mines at once, the one that holds what was just sent.
+
+        The next plan is then sized on that block and not on a guess of it. Whether a chain is of
+        that kind shows after the first plan that is sent.
+        """
+        patience_s = {None: _AT_ONCE_S, True: _SURELY_AT_ONCE_S, False: 0.0}[self._mines_at_once]
+        until_s = self._clock.monotonic_s() + patience_s
+        while True:
+            newest = await self._chain.head()
+            if newest.hash != head.hash:
+                self._mines_at_once = self._mines_at_once or patience_s > 0
+                return newest
+            if self._clock.monotonic_s() >= until_s or await self._stopped_within(_LOOK_S):
+                self._mines_at_once = False
+                return newest
 
     def _is_busy(self, plan: Plan) -> bool:
         return any(_key(each.simulated.plan) == _key(plan) for each in self._pending)
