@@ -1,9 +1,7 @@
 """The loop: every head is watched, estimated and acted upon, one plan after another.
 
-Plans already on their way are laid over each new snapshot, so that the next one is sized on the
-pools and positions as they will be. What is mined is dropped from the overlay once the snapshot
-contains its block. In a dry run nothing is ever mined: a plan stays in the overlay until the
-position it was for really changes.
+Plans on their way are laid over each new snapshot, so that the next one is sized on what will be;
+they are dropped once the snapshot contains their block. In a dry run a plan stays until the position changes.
 """
 
 from __future__ import annotations
@@ -32,15 +30,12 @@ from keeper.ports import Chain, Sender
 from keeper.watch.snapshot import Snapshot
 from keeper.watch.watcher import Watcher
 
-_POLL_S = 0.1
-_LOOK_S = 0.02
+_POLL_S, _LOOK_S = 0.1, 0.02
 _AT_ONCE_S, _SURELY_AT_ONCE_S = 0.3, 1.0
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 _LAST_LOOKS = 5
-_PLANS_KEPT = 72
-_MINED_PLANS_KEPT = 8
-"""Plans remembered for their profit at the including block's time; each holds the state it was sized on. A mined one
-is of use only until no reorg takes it back."""
+_PLANS_KEPT, _MINED_PLANS_KEPT = 72, 8
+"""Plans remembered, with their state, for the profit at the including block's time; mined ones in case of a reorg."""
 
 _FATAL_REFUSALS = frozenset({"no_gas_funds"})
 
@@ -266,8 +261,7 @@ class Daemon:
     async def _head_after_sending(self, head: Head) -> Head:
         """Return the newest head; on a chain that mines at once, the one that holds what was just sent.
 
-        The next plan is then sized on that block and not on a guess of it. Whether a chain is of
-        that kind shows after the first plan that is sent.
+        The next plan is then sized on that block. What kind a chain is of shows after the first plan.
         """
         patience_s = {None: _AT_ONCE_S, True: _SURELY_AT_ONCE_S, False: 0.0}[self._mines_at_once]
         until_s = self._clock.monotonic_s() + patience_s
