@@ -454,8 +454,8 @@ def _run(world: World, seed: int, steps: int, *, to_the_end: bool) -> None:
 
 
 def test_a_schedule_replays_bit_equal() -> None:
-    assert play(SEED, 150) == play(SEED, 150)
-    assert play(SEED, 150) != play(SEED + 1, 150)
+    assert play(SEED, 300) == play(SEED, 300)
+    assert play(SEED, 300) != play(SEED + 1, 300)
 
 
 @pytest.mark.timeout(7200)

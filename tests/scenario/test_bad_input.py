@@ -166,6 +166,7 @@ async def test_a_block_whose_state_is_gone(stage: Stage) -> None:
         (("scan", "--block", "-1"), "--block"),
         (("sacn",), "sacn"),
         (("run", "--timeout", "soon"), "--timeout"),
+        (("run", "--live", "--dry-run"), "--dry-run"),
         (("deploy", "executor"), "--treasury"),
         (("deploy", "exekutor"), "exekutor"),
     ],

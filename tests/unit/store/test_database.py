@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keeper.domain.errors import ConfigError, Failed
-from keeper.store import open_store
+from keeper.store import open_store, set_aside
 from keeper.store.schema import VERSION
 from tests.faults.fake_chain import CHAIN_ID, SIGNER
 
@@ -101,7 +101,7 @@ def test_row_25_a_full_disk_is_fatal_and_changes_nothing(tmp_path: Path) -> None
 HOLD = """
 import sys
 from pathlib import Path
-from keeper.store import open_store
+from keeper.store import open_store, set_aside
 from keeper.domain.units import to_address
 store = open_store(Path(sys.argv[1]))
 store.instance_lock(chain_id=int(sys.argv[2]), sender=to_address(sys.argv[3])).acquire()
@@ -137,3 +137,15 @@ def test_the_chain_a_journal_is_about_is_remembered(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="another chain with id 1"):
         store.bind_chain(1, "0xcc")
     store.close()
+
+
+def test_a_file_set_aside_keeps_what_was_in_it_and_leaves_its_place_free(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    store = open_store(path)
+    store.bind_chain(31337, "0xaa")
+    store.close()
+    aside = set_aside(path, mark="0a")
+    kept, begun = open_store(aside), open_store(path)
+    assert (kept.genesis_hash(31337), begun.genesis_hash(31337)) == ("0xaa", None)
+    kept.close()
+    begun.close()
