@@ -77,7 +77,7 @@ def journalled(state: Path) -> tuple[set[str], list[str | None], list[str | None
 async def test_row_01_a_kill_at_any_step_or_instant_neither_doubles_nor_loses(
     size: TestSize, tmp_path: Path, mining: str
 ) -> None:
-    kills = size.pick(quick=25, prove=250, soak=10_000)
+    kills = size.pick(quick=40, prove=250, soak=10_000)
     async with (
         Anvil(AnvilOptions(chain_id=CHAIN_ID, no_mining=mining == "on demand")) as node,
         RpcProxy(node.http_url) as proxy,
@@ -93,7 +93,7 @@ async def test_row_01_a_kill_at_any_step_or_instant_neither_doubles_nor_loses(
     )
     assert sum(result["places"].values()) == kills
     assert result["places"][ANY_INSTANT] >= kills // 10
-    assert len(result["places"]) >= size.pick(quick=3, prove=8, soak=12)
+    assert len(result["places"]) >= size.pick(quick=6, prove=8, soak=12)
     plans = Counter(one["input"] for one in found if one["input"] != "0x")
     assert plans == {"0x" + f"plan {number}".encode().hex(): 1 for number in range(result["asked"])}
     assert {one["hash"] for one in found} <= signed
