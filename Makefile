@@ -57,7 +57,7 @@ $(STAMPS)/anvil: scripts/fetch_tools.py $(STAMPS)/runtime
 $(STAMPS)/forge: scripts/fetch_tools.py $(STAMPS)/runtime
 	@$(BIN)/python scripts/fetch_tools.py forge >/dev/null; mkdir -p $(STAMPS); touch $@
 
-# Aave V3.6 has no artifacts on npm: compiled into .cache/ once, half a minute.
+# Aave V3.6 and Morpho have no artifacts on npm: compiled into .cache/ once, a minute.
 $(STAMPS)/fixtures: scripts/compile_fixtures.py contracts/test/support/LiquidationProbe.sol $(STAMPS)/npm $(STAMPS)/runtime
 	@$(BIN)/python scripts/compile_fixtures.py
 	@mkdir -p $(STAMPS) && touch $@
@@ -98,9 +98,24 @@ bench: $(STAMPS)/dev $(STAMPS)/anvil
 # Supply chain, as far as it can be shown without asking anybody: every locked package carries hashes and no host name,
 # what is installed is what is locked, npm's lock carries a digest per package, and the committed bytecode is
 # what the pinned compiler makes of the sources. It is no scan for known vulnerabilities.
-audit: $(STAMPS)/dev $(STAMPS)/npm
+# Then the contracts: slither with slitherin, semgrep with our own rules, and halmos' proofs. A minute or two.
+AUDITORS := slither halmos semgrep
+audit: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/forge $(AUDITORS:%=$(STAMPS)/audit-%)
 	$(BIN)/python scripts/audit_locks.py
 	$(BIN)/python scripts/compile_contracts.py --check
+	$(BIN)/python scripts/audit.py
+
+# Each in an environment of its own: they do not resolve together with what the keeper itself needs.
+$(STAMPS)/audit-%: requirements-audit-%.lock $(STAMPS)/runtime
+	@rm -rf .cache/audit-$* && mkdir -p .cache
+	@if command -v uv >/dev/null; then \
+		uv venv --quiet --python $(BIN)/python .cache/audit-$*; \
+		uv pip install --quiet --python .cache/audit-$*/bin/python --require-hashes -r $<; \
+	else \
+		$(BIN)/python -m venv .cache/audit-$*; \
+		.cache/audit-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<; \
+	fi
+	@touch $@
 
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv on PATH" >&2; exit 1; }
@@ -108,6 +123,9 @@ lock:
 		--extra build pyproject.toml -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	for tools in "slither-analyzer slitherin" halmos semgrep; do printf '%s\n' $$tools | \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		- -o "requirements-audit-$$(echo "$$tools" | sed 's/[- ].*//').lock"; done
 
 clean:
 	rm -rf $(VENV) $(STAMPS) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist \

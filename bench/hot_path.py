@@ -21,8 +21,8 @@ from bench.synthetic import NOW_S, POOL, block_hash, fill, projection, reserves,
 from keeper.chain.signer import KeySigner
 from keeper.domain.chain import Head
 from keeper.domain.lending import Outcome
-from keeper.domain.plans import Plan
-from keeper.domain.swaps import Hop, HopQuote
+from keeper.domain.plans import Fund, Plan
+from keeper.domain.swaps import Hop, HopQuote, Leg
 from keeper.domain.units import Address
 from keeper.estimate.executor import encode_run
 from keeper.lending.aave_v3.positions import BookPositions
@@ -34,7 +34,7 @@ _EVENTS = 80
 _CONFIRMED = 8
 _BURST = 2_000
 _BURST_ROUNDS = 15
-_AT_S = NOW_S + 12
+AT_S = NOW_S + 12
 _KEY = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"
 _ASSET = 3
 _LIMITS_S = {10_000: 0.001, 100_000: 0.002}
@@ -49,7 +49,7 @@ def run() -> Iterator[Result]:
 
 
 def _event_to_signature(accounts: int, limit_s: float) -> Result:
-    view, signer = _view(accounts), KeySigner.from_hex(_KEY)
+    view, signer = make_view(accounts), KeySigner.from_hex(_KEY)
     owner = {view.sources[each]: each for each in view.tokens}
     price = view.price_base(view.tokens[_ASSET]) or 0
     events = [_event(view, price * (1_000 - step % 40) // 1_000) for step in range(_EVENTS)]
@@ -75,10 +75,10 @@ def _act(event: bytes, view: AaveV3View, owner: dict[Address, Address], signer: 
     if push is None:
         raise ValueError("no announcement")
     now = view.with_prices({owner[push.aggregator]: push.answer})
-    candidates = list(islice(now.ranked(_AT_S), _CONFIRMED))
+    candidates = list(islice(now.ranked(AT_S), _CONFIRMED))
     account = candidates[0].account
     debt, collateral = now.pairs(account)[0]
-    outcome = now.largest(account, debt, collateral, _AT_S)
+    outcome = now.largest(account, debt, collateral, AT_S)
     if not isinstance(outcome, Outcome):
         raise TypeError(f"refused: {outcome}")
     data = encode_run(_plan(now, outcome, candidates[0].health_factor_wad))
@@ -90,18 +90,14 @@ def _act(event: bytes, view: AaveV3View, owner: dict[Address, Address], signer: 
 
 def _burst(accounts: int) -> Iterator[Result]:
     """One price makes about 2,000 accounts liquidatable: the time to the first and the hundredth confirmed one."""
-    view = _view(accounts)
-    falls = {id_: view.positions.falls(projection(), id_) for id_ in view.reserves}  # type: ignore[attr-defined]
-    calm = len(view.unhealthy(_AT_S))
-    asset = max(falls, key=lambda id_: len(falls[id_](1)))
-    fallen = len(falls[asset](10_000))
-    bps = next(bps for bps in range(9_990, 0, -10) if len(falls[asset](bps)) >= fallen + _BURST)
-    price = (view.reserves[asset].price_base or 0) * bps // 10_000
+    view = make_view(accounts)
+    calm = len(view.unhealthy(AT_S))
+    fall = find_fall(view)
     first, hundredth, found = [], [], 0
     _settle()
     for _ in range(_BURST_ROUNDS):
         began = time.perf_counter()
-        ranked = view.with_prices({view.reserves[asset].token: price}).ranked(_AT_S)
+        ranked = view.with_prices(fall).ranked(AT_S)
         next(ranked)
         first.append(time.perf_counter() - began)
         for _ in islice(ranked, 99):
@@ -120,7 +116,17 @@ def _burst(accounts: int) -> Iterator[Result]:
         )
 
 
-def _view(accounts: int) -> AaveV3View:
+def find_fall(view: AaveV3View) -> dict[Address, int]:
+    """Return the price that makes about 2,000 accounts more liquidatable: of the token most of them depend on."""
+    falls = {id_: view.positions.falls(projection(), id_) for id_ in view.reserves}  # type: ignore[attr-defined]
+    asset = max(falls, key=lambda id_: len(falls[id_](1)))
+    fallen = len(falls[asset](10_000))
+    bps = next(bps for bps in range(9_990, 0, -10) if len(falls[asset](bps)) >= fallen + _BURST)
+    return {view.reserves[asset].token: (view.reserves[asset].price_base or 0) * bps // 10_000}
+
+
+def make_view(accounts: int) -> AaveV3View:
+    """Return a market of so many random accounts."""
     book, known = fill(accounts), reserves()
     head = Head(
         number=100,
@@ -172,26 +178,30 @@ def _plan(view: AaveV3View, outcome: Outcome, health_wad: int) -> Plan:
         token_out=outcome.call.debt,
         fee_pips=3_000,
     )
+    quote = HopQuote(hop=hop, amount_in_raw=outcome.received_raw, amount_out_raw=outcome.repaid_raw)
+    fund = Fund(
+        source="aave-flash-loan",
+        lender=view.pool,
+        token=outcome.call.debt,
+        amount_raw=outcome.repaid_raw,
+        premium_raw=view.flash_fee_raw(outcome.call.debt, outcome.repaid_raw) or 0,
+    )
     return Plan(
         chain_id=1,
         market=view.name,
         pool=view.pool,
-        call=outcome.call,
         epoch=view.epoch(outcome.call.account),
-        repay_raw=outcome.repaid_raw,
-        seize_raw=outcome.received_raw,
+        steps=(outcome,),
+        legs=(Leg(quotes=(quote,)),),
+        funds=(fund,),
+        profit_token=outcome.call.debt,
         proceeds_raw=outcome.repaid_raw,
-        route=(HopQuote(hop=hop, amount_in_raw=outcome.received_raw, amount_out_raw=outcome.repaid_raw),),
-        funding="aave-flash-loan",
-        fund_raw=outcome.repaid_raw,
-        premium_raw=view.flash_fee_raw(outcome.call.debt, outcome.repaid_raw) or 0,
         profit_raw=0,
         min_profit_raw=0,
         deadline_block=view.head.number + 5,
         head=view.head,
-        inclusion_s=_AT_S,
+        inclusion_s=AT_S,
         health_before_wad=health_wad,
-        health_after_wad=outcome.health_after_wad,
     )
 
 

@@ -19,9 +19,10 @@ from keeper.daemon import Daemon
 from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.errors import ConfigError, Failed, RpcError, Stale, Transient
 from keeper.domain.plans import Rejected
-from keeper.domain.units import DEVNET_CHAIN_IDS, Address, to_address
+from keeper.domain.units import DEVNET_CHAIN_IDS, ZERO_ADDRESS, Address, to_address
 from keeper.estimate.executor import encode_creation
-from keeper.estimate.fees import decide_fees, gas_limit_for
+from keeper.estimate.fees import decide_fees, gas_limit_for, l1_reserve_wei
+from keeper.estimate.profile_report import profiles_json
 from keeper.estimate.report import estimate_report
 from keeper.observe import events
 from keeper.observe.latency import STAGE_CLOCK
@@ -80,15 +81,19 @@ async def _on_a_steady_chain(look: Callable[[], Awaitable[T]]) -> T:
     return await look()
 
 
-async def estimate(config: Path, account: str | None) -> dict[str, Any]:
-    """Return the best plan, or the rejection, of each unhealthy account (or of `account` alone)."""
+async def estimate(config: Path, account: str | None, *, profiles: int = 0) -> dict[str, Any]:
+    """Return the best plan, or the rejection, of each unhealthy account (or of `account` alone).
+
+    Of so many accounts, the best first, "profiles" tells what decided about them; without any it is not there.
+    """
     settings = load_settings(config)
     wanted = None if account is None else _address("--account", account)
     async with open_session(settings, state=_kept_state(settings, config)) as session:
-        return await _on_a_steady_chain(lambda: _estimate(session, wanted))
+        await session.check_funding()
+        return await _on_a_steady_chain(lambda: _estimate(session, wanted, profiles))
 
 
-async def _estimate(session: Session, wanted: Address | None) -> dict[str, Any]:
+async def _estimate(session: Session, wanted: Address | None, profiles: int) -> dict[str, Any]:
     snapshot = await session.watch(with_venues=True).start(await session.chain.head())
     planner, estimator = await session.estimator(snapshot)
     if wanted is None:
@@ -105,6 +110,8 @@ async def _estimate(session: Session, wanted: Address | None) -> dict[str, Any]:
     if wanted is not None and not keys:
         rejected = [*rejected, *_without_debt(snapshot.markets, wanted)]
     report = estimate_report(session.settings.chain.id, snapshot.head, plans, [*rejected, *unpriced])
+    if profiles:
+        report["profiles"] = profiles_json(planner, plans, rejected, most=profiles)
     return {**report, "tokens": await _names(session, snapshot)}
 
 
@@ -162,6 +169,7 @@ async def deploy_executor(config: Path, *, treasury: str, owner: str | None) -> 
             lending_pools=await session.lending_pools(),
             v2_factories=session.factories("uniswap-v2"),
             v3_factories=session.factories("uniswap-v3"),
+            flash_lenders=session.flash_lenders(),
         )
         async with AsyncExitStack() as opened:
             sender = await make_sender(opened, session, lambda _intent, _time: None)
@@ -226,6 +234,9 @@ async def _open_daemon(
     sender: Any = DryRunSender(session.store)
     if live:
         await session.check_executor()
+    await session.check_funding()
+    await session.costs.prepare()
+    if live:
         sender = await make_sender(opened, session, expected)
         await _require_gas_money(session)
     opened.callback(sender.close)
@@ -238,6 +249,7 @@ async def _open_daemon(
         live=live,
         patience_s=timeout_s,
         stop=stop,
+        note_runner_up=session.store.note_runner_up,
         confirm=session.confirm,
         sight=EarlySight(session.chain, session.feeds, session.estimator),
     )
@@ -299,12 +311,15 @@ def _stopping_on_signals() -> Iterator[asyncio.Event]:
 
 async def _deploy(session: Session, sender: TransactionSender, creation: bytes) -> LedgerEntry:
     head = await session.chain.head()
-    tip = await session.tip_wei(head)
+    tip = await session.costs.tip_wei(head)
     fees = decide_fees(head, suggested_tip_wei=tip, max_gas_price_wei=session.max_gas_price_wei)
     if fees is None:
         raise Failed("the base fee exceeds [policy] max_gas_price_gwei; wait, or raise it")
     gas_units = await session.gas_of_creation(creation, head)
-    attempt = await sender.submit_deploy(creation, gas_limit_for(gas_units), fees)
+    l1_fee = await session.costs.fee(ZERO_ADDRESS, creation, head)
+    attempt = await sender.submit_deploy(
+        creation, gas_limit_for(gas_units + l1_fee.gas_units), fees, l1_reserve_wei(l1_fee)
+    )
     if isinstance(attempt, str):
         raise Failed(f"the deployment was not sent: {attempt}")
     return await _mined(session, sender, attempt)
@@ -327,10 +342,12 @@ def _run_document(session: Session, daemon: Daemon, left: Sequence[Attempt]) -> 
     # A send that was cut off is known to the journal alone.
     intents = {attempt.intent for attempt in (*daemon.attempts, *left)} | {entry.intent for entry in daemon.entries}
     attempts = [each for each in session.store.attempts() if each.intent in intents]
+    booked = {(entry.intent, entry.transaction) for entry in daemon.entries}
+    entries = [each for each in session.store.entries() if (each.intent, each.transaction) in booked]
     return {
         "block": None if head is None else {"number": head.number, "hash": head.hash, "timestamp": head.timestamp_s},
         "attempts": [_attempt_json(each) for each in attempts],
-        "entries": [entry_json(entry) for entry in daemon.entries],
+        "entries": [entry_json(entry) for entry in entries],
         "latency_ms": STAGE_CLOCK.report(),
     }
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Protocol
 
@@ -18,12 +19,12 @@ from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.chain import Head
 from keeper.domain.clock import SystemClock
 from keeper.domain.errors import Failed, HistoryMissing, RpcError, Stale, Transient
-from keeper.domain.lending import Refused
 from keeper.domain.plans import Plan, Rejected, SimulatedPlan
 from keeper.domain.units import Address
-from keeper.estimate.planner import Planner
-from keeper.estimate.reprice import replay
+from keeper.estimate.planner import FindRunnerUp, Planner
+from keeper.estimate.reprice import carry_out
 from keeper.estimate.service import Estimator
+from keeper.hindsight import Hindsight, Ride
 from keeper.observe import events
 from keeper.observe.latency import STAGE_CLOCK
 from keeper.ports import Chain, Sender
@@ -34,8 +35,7 @@ _POLL_S, _LOOK_S = 0.1, 0.02
 _AT_ONCE_S, _SURELY_AT_ONCE_S = 0.3, 1.0
 _RETRY_PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 _LAST_LOOKS = 5
-_PLANS_KEPT, _MINED_PLANS_KEPT = 72, 8
-"""Plans remembered, with their state, for the profit at the including block's time; mined ones in case of a reorg."""
+_RUNNERS_UP_KEPT = 256
 
 _FATAL_REFUSALS = frozenset({"no_gas_funds"})
 
@@ -45,6 +45,10 @@ MakeEstimator = Callable[[Snapshot], Awaitable[tuple[Planner, Estimator]]]
 
 Confirm = Callable[[Snapshot], Awaitable[None]]
 """Returns when what plans for a snapshot rest on is agreed; raises Disagreement when it is not."""
+
+
+NoteRunnerUp = Callable[[str, int], None]
+"""Books what the runner-up of an intent would have netted, in base units."""
 
 
 class Sight(Protocol):
@@ -58,22 +62,12 @@ class Sight(Protocol):
 
 
 @dataclass(slots=True, kw_only=True)
-class _Ride:
-    """A plan on its way; `mined_s` is the time of the block it succeeded in."""
-
-    plan: Plan
-    mined_s: int | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class _Pending:
-    """A submitted plan, the snapshot it was sized on, what was on its way before it, and the block that included it."""
+    """A submitted plan, and the block that included it."""
 
     simulated: SimulatedPlan
     intent: str
-    base: Snapshot
-    before: tuple[_Ride, ...]
-    ride: _Ride
+    ride: Ride
     deadline_s: float
     block: int | None = None
 
@@ -81,7 +75,7 @@ class _Pending:
 class Daemon:
     """Drives one chain, from one task."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it drives, all by keyword
         self,
         *,
         chain: Chain,
@@ -91,6 +85,7 @@ class Daemon:
         live: bool,
         patience_s: float,
         stop: asyncio.Event,
+        note_runner_up: NoteRunnerUp,
         confirm: Confirm | None = None,
         sight: Sight | None = None,
     ) -> None:
@@ -99,13 +94,15 @@ class Daemon:
         self._watcher = watcher
         self._sender = sender
         self._make_estimator = make_estimator
+        self._note_runner_up = note_runner_up
         self._confirm = confirm
         self._sight = sight
         self._live = live
         self._patience_s = patience_s
         self._clock = SystemClock()
         self._pending: list[_Pending] = []
-        self._planned: dict[str, _Pending] = {}
+        self._hindsight = Hindsight()
+        self._runners_up: deque[tuple[str, FindRunnerUp]] = deque(maxlen=_RUNNERS_UP_KEPT)
         self._reasons: dict[tuple[str, Address | None], str] = {}
         self._faults: dict[tuple[str, Address], str] = {}
         self._taken_over_until_s = 0.0
@@ -118,12 +115,7 @@ class Daemon:
 
     def expected_raw(self, intent: str, block_time_s: int) -> int | None:
         """Return what a plan of this run earns in a block of that time, None when it is not known."""
-        planned = self._planned.get(intent)
-        if planned is None or planned.base.venues is None:
-            return None
-        planned.ride.mined_s = block_time_s
-        rides = [(ride.plan, ride.mined_s) for ride in (*planned.before, planned.ride) if ride.mined_s is not None]
-        return replay(rides, planned.base.markets, planned.base.venues)[-1]
+        return self._hindsight.expected_raw(intent, block_time_s)
 
     async def once(self) -> None:
         """Do everything that pays now, and wait for inclusion within the patience of each plan.
@@ -136,6 +128,8 @@ class Daemon:
             await self._step_patiently(head, iter(_RETRY_PAUSES_S))
             if self._stop.is_set() or not await self._await_inclusion():
                 break
+        while self._runners_up and not self._stop.is_set():
+            self._look_back()
         await self._wind_up()
 
     async def forever(self) -> None:
@@ -196,11 +190,24 @@ class Daemon:
             self.head = newest
             if self._sight is not None:
                 self._sight.follow(snapshot)
+            self._hindsight.see(snapshot)
             self._freeze_what_stays()
             self._forget_included(snapshot)
             newest = await self._send_what_pays(snapshot)
         if not self._live:
             await self._settle(head)  # a dry run books at once, and no later head may come to collect it
+        while self._runners_up and not self._stop.is_set() and not await self._has_newer_head():
+            self._look_back()
+
+    async def _has_newer_head(self) -> bool:
+        return self.head is not None and (await self._newest(self.head)).hash != self.head.hash
+
+    def _look_back(self) -> None:
+        """Book the next best way of a plan that was sent. That takes milliseconds, so it never comes before a send."""
+        intent, find = self._runners_up.popleft()
+        net_base = find()
+        if net_base is not None:
+            self._note_runner_up(intent, net_base)
 
     def _freeze_what_stays(self) -> None:
         """Spare the collector what was loaded for good; a full collection of it takes tens of milliseconds."""
@@ -284,9 +291,7 @@ class Daemon:
         pending = _Pending(
             simulated=best,
             intent="",
-            base=snapshot,
-            before=tuple(each.ride for each in self._pending),
-            ride=_Ride(plan=plan),
+            ride=Ride(plan=plan),
             deadline_s=self._clock.monotonic_s() + self._patience_s,
         )
         answer = await self._sender.submit(best)
@@ -296,19 +301,13 @@ class Daemon:
             planner.reject(plan, Rejected(market=plan.market, account=plan.account, reason=answer, detail="not sent"))
             return
         pending.intent = answer.intent
-        self._pending = [each for each in self._pending if each.intent != answer.intent] + [pending]
         if self._live:
-            self._remember(pending)
+            before = tuple(each.ride for each in self._pending)
+            self._hindsight.remember(answer.intent, pending.ride, snapshot, before)
+        self._pending = [each for each in self._pending if each.intent != answer.intent] + [pending]
         self.attempts.append(answer)
+        self._runners_up.append((answer.intent, planner.runner_up_of(plan)))
         planner.accept(plan)
-
-    def _remember(self, pending: _Pending) -> None:
-        self._planned[pending.intent] = pending
-        mined = [intent for intent, each in self._planned.items() if each.ride.mined_s is not None]
-        for intent in mined[:-_MINED_PLANS_KEPT]:
-            del self._planned[intent]
-        while len(self._planned) > _PLANS_KEPT:
-            del self._planned[next(iter(self._planned))]
 
     async def _await_inclusion(self) -> bool:
         """Wait for a new head while something is in flight; return whether to look again."""
@@ -366,13 +365,10 @@ def _key(plan: Plan) -> tuple[str, Address]:
 
 
 def _lay_over(planner: Planner, plan: Plan, at_s: int) -> None:
-    """Let `planner` see the state after a plan on its way, requoted on the pools of today."""
-    outcome = planner.markets[plan.market].outcome(plan.call, at_s)
-    if isinstance(outcome, Refused):
-        return
-    quotes = planner.venues.quote(tuple(quote.hop for quote in plan.route), outcome.received_raw)
-    if quotes is not None:
-        planner.accept(replace(plan, route=quotes, inclusion_s=at_s))
+    """Let `planner` see the state after a plan on its way, carried out on the market and pools of today."""
+    carried = carry_out(plan, planner.markets[plan.market], planner.venues, at_s)
+    if carried is not None:
+        planner.accept(carried.plan)
 
 
 def _in_flight(plan: Plan) -> Rejected:

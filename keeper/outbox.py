@@ -11,10 +11,12 @@ from keeper.chain.relay import PrivateRelay
 from keeper.config.guards import CapSettings
 from keeper.config.keys import lock_folder
 from keeper.config.model import Settings
+from keeper.domain.attempts import Realised
 from keeper.domain.chain import Head, Receipt, SimulatedCall
-from keeper.domain.units import DEVNET_CHAIN_IDS, WAD, Address
-from keeper.estimate.executor import decode_run, realised_raw
+from keeper.domain.units import DEVNET_CHAIN_IDS, WAD, ZERO_ADDRESS, Address
+from keeper.estimate.executor import decode_run, left_over, realised_raw
 from keeper.observe.logs import register_secret
+from keeper.ports import Chain, L1Fees
 from keeper.send.channels import Channel
 from keeper.send.channels.private import FallbackPolicy, PrivateChannel
 from keeper.send.channels.public import PublicChannel
@@ -39,9 +41,9 @@ async def make_sender(opened: AsyncExitStack, session: Session, expected: Expect
         store=session.store,
         channel=await _channel(opened, session),
         settings=send_settings(session.settings, session.max_gas_price_wei),
-        realise=_realiser(session.executor),
+        realise=_realiser(session),
         expected=expected,
-        resimulate=_rerunner(session),
+        resimulate=make_rerunner(session.chain, session.costs, session.signer().address),
     )
 
 
@@ -111,20 +113,28 @@ async def _channel(opened: AsyncExitStack, session: Session) -> Channel:
     )
 
 
-def _realiser(executor: Address | None) -> Realise:
-    def realise(receipt: Receipt) -> int | None:
-        return None if executor is None else realised_raw(receipt, executor)
+def _realiser(session: Session) -> Realise:
+    def realise(receipt: Receipt) -> Realised | None:
+        executor, treasury = session.executor, session.treasury
+        if executor is None:
+            return None
+        rest = () if treasury is None else left_over(receipt, executor, treasury)
+        return Realised(profit_raw=realised_raw(receipt, executor), left_over=rest)
 
     return realise
 
 
-def _rerunner(session: Session) -> Resimulate:
+def make_rerunner(chain: Chain, l1_fees: L1Fees, sender: Address) -> Resimulate:
+    """Return what runs a plan in flight again, as `sender`, and counts its data where that is charged as gas."""
+
     async def rerun(slot: Slot, earlier: Sequence[bytes], head: Head) -> Rerun:
-        sender, executor = session.signer().address, slot.payload.to
-        calls = [SimulatedCall(sender=sender, to=executor, data=data) for data in (*earlier, slot.payload.data)]
-        outcome = (await session.chain.simulate(calls, at=head))[-1]
+        executor, data = slot.payload.to or ZERO_ADDRESS, slot.payload.data
+        calls = [SimulatedCall(sender=sender, to=executor, data=each) for each in (*earlier, data)]
+        outcome = (await chain.simulate(calls, at=head))[-1]
         if not outcome.ok:
             return Rerun(ok=False)
-        return Rerun(ok=True, profit_raw=decode_run(outcome.data).profit_raw, gas_units=outcome.gas_units)
+        l1_fee = await l1_fees.fee(executor, data, head)
+        gas_units = outcome.gas_units + l1_fee.gas_units
+        return Rerun(ok=True, profit_raw=decode_run(outcome.data).profit_raw, gas_units=gas_units)
 
     return rerun

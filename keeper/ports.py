@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from keeper.domain.attempts import Attempt, LedgerEntry
@@ -22,9 +22,10 @@ from keeper.domain.chain import (
 )
 from keeper.domain.errors import RpcError, Transient
 from keeper.domain.feeds import FeedStatus
+from keeper.domain.l1_fee import L1Fee
 from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
 from keeper.domain.plans import SimulatedPlan
-from keeper.domain.swaps import HopQuote, Route
+from keeper.domain.swaps import HopQuote, Route, Sale
 from keeper.domain.units import Address
 
 
@@ -80,7 +81,9 @@ class Chain(Protocol):
     ) -> list[SimulatedOutcome]:
         """Execute `calls` one after another in a block on top of `at` (eth_simulateV1)."""
 
-    async def suggested_tip_wei(self) -> int: ...
+    async def suggested_tip_wei(self, percentile: int = 50) -> int:
+        """Return the tip per gas to offer: at `percentile` (1 to 99) of what recent gas paid."""
+
     async def gas_price_wei(self) -> int:
         """Return the price per gas the node suggests where blocks carry no base fee."""
 
@@ -118,6 +121,37 @@ class Signer(Protocol):
 
         It is one of EIP-1559, or when `legacy` of type 0 with the fee cap as its gas price.
         """
+
+
+class PairView(Protocol):
+    """One debt and one collateral of one account at one block time, to be asked many amounts."""
+
+    @property
+    def owed_raw(self) -> int:
+        """Return all that is owed of the debt."""
+
+    @property
+    def held_raw(self) -> int:
+        """Return all that there is of the collateral."""
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        """Return (collateral, debt): what is received for what is repaid, in raw units before roundings.
+
+        The same numbers for all accounts that are treated alike.
+        """
+
+    def ranges(self) -> list[RepayRange]:
+        """Return all repay amounts the pool accepts against underlying, lowest first."""
+
+    def taken(self, cover_raw: int) -> tuple[int, int] | None:
+        """Return (repaid, received) in raw units, None where the pool refuses."""
+
+    def outcome(self, cover_raw: int) -> Outcome | Refused:
+        """Return exactly what the pool would do."""
+
+    def turns(self) -> list[int]:
+        """Return repay amounts around which what may be done to the account afterwards changes, ascending."""
 
 
 class MarketView(Protocol):
@@ -189,6 +223,9 @@ class MarketView(Protocol):
         Explicit amounts are chosen so that they stay valid at any later time within minutes.
         """
 
+    def pair(self, account: Address, debt: Address, collateral: Address, at_s: int) -> PairView | Refused:
+        """Return one pair of an account at `at_s`, or why the pool accepts no amount at all."""
+
     def outcome(self, call: LiquidationCall, at_s: int) -> Outcome | Refused:
         """Return exactly what the pool would do with `call` in a block of time `at_s`."""
 
@@ -204,15 +241,64 @@ class MarketView(Protocol):
     def flash_fee_raw(self, token: Address, amount_raw: int) -> int | None:
         """Return the premium of borrowing `amount_raw` from this pool, None when it will not lend."""
 
+    def during_flash_loan(self, token: Address, amount_raw: int) -> MarketView:
+        """Return the market while it has lent `amount_raw` of `token` for the length of a call."""
+
+    def after_flash_loan(self, token: Address, amount_raw: int, premium_raw: int, at_s: int) -> MarketView:
+        """Return the market of `during_flash_loan` once loan and premium are given back in a block of time `at_s`."""
+
 
 class VenueView(Protocol):
     """All pools that may be sold into, true at one block."""
 
     def routes(self, token_in: Address, token_out: Address) -> Sequence[Route]:
-        """Return the known routes, direct ones first; one empty route when the tokens are equal."""
+        """Return the known routes of up to three hops, fewest hops first; one empty route when the tokens are equal."""
 
     def quote(self, route: Route, amount_in_raw: int) -> tuple[HopQuote, ...] | None:
         """Return exact amounts hop by hop; None when a pool cannot take the whole amount."""
+
+    def sell(
+        self,
+        token_in: Address,
+        token_out: Address,
+        amount_in_raw: int,
+        leg_cost_raw: Callable[[Route], int],
+        avoid: frozenset[Address] = frozenset(),
+    ) -> Sale | None:
+        """Return the sale that brings most after the gas of its legs, `leg_cost_raw` each in raw units of `token_out`.
+
+        At most five legs, in order, each quoted exactly on the pools as the earlier ones leave them; pools in `avoid`
+        are left alone. () where nothing has to be sold, None when the pools cannot take the whole amount.
+        """
+
+    def promise(self, token_in: Address, token_out: Address, amount_in_raw: int) -> int:
+        """Return about the most that selling an amount can bring before gas, or as much of it as the pools take.
+
+        Cheap, from the pools' curves: a bound that needs no quotes.
+        """
+
+    def asks(self, token_in: Address, token_out: Address, amount_out_raw: int) -> int | None:
+        """Return about the least that has to be sold to bring an amount before gas; None when nothing does.
+
+        The inverse of `promise`.
+        """
+
+    def apart(self) -> VenueView:
+        """Return the same pools with the shortest routes alone, on which sales of different tokens hardly meet."""
+
+    def peaks(
+        self,
+        token_in: Address,
+        token_out: Address,
+        least_out_raw: int,
+        per_in_raw: int,
+        leg_cost_raw: Callable[[Route], int],
+    ) -> tuple[int, ...]:
+        """Return the amounts at which sales gain most over a price of least_out / per_in, the best gain first.
+
+        One for each of the better choices of routes, whose legs' gas counts; () where nothing is gained, or
+        nothing sold.
+        """
 
     def after(self, quotes: Sequence[HopQuote]) -> VenueView:
         """Return the pools as these swaps leave them."""
@@ -222,6 +308,16 @@ class FeedReader(Protocol):
     """Reads and judges price feeds."""
 
     async def read(self, sources: Mapping[Address, Address], at: Head) -> Mapping[Address, FeedStatus]: ...
+
+
+class L1Fees(Protocol):
+    """What a chain charges for a transaction's data."""
+
+    async def fee(self, to: Address, data: bytes, at: Head) -> L1Fee:
+        """Return the fee of a transaction that carries `data` to `to`, at the prices of block `at`.
+
+        Raises Transient and RpcError while it cannot be told, ConfigError where it never can.
+        """
 
 
 class LendingMarket(Protocol):
@@ -253,16 +349,6 @@ class Venues(Protocol):
         """Find the pools between any two of `tokens`."""
 
     async def advance(self, at: Head, logs: Sequence[Log] | None) -> VenueView: ...
-
-
-class Discoveries(Protocol):
-    """Where found accounts are kept between runs, with the block up to which all are known."""
-
-    def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
-        """Return (accounts, last block, its hash) of `scope`, None when nothing is kept."""
-
-    def save_accounts(self, scope: str, found: Sequence[Address], last_block: int, block_hash: str) -> None:
-        """Add `found` and move the cursor, in one transaction."""
 
 
 class Ledger(Protocol):

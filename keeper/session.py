@@ -16,10 +16,12 @@ from keeper.chain.connect import connect
 from keeper.chain.signer import KeySigner
 from keeper.config.load import environment_key, read_password
 from keeper.config.model import Settings, VenueSettings
+from keeper.costs import Costs
 from keeper.domain.chain import AccountOverride, Call, Head, SimulatedCall
 from keeper.domain.errors import ConfigError, Failed
 from keeper.domain.feeds import FeedRule, SequencerRule
 from keeper.domain.fixed_point import mul_div_down
+from keeper.domain.l1_fee import NO_L1_FEE
 from keeper.domain.swaps import VenueKind
 from keeper.domain.units import BPS, DEVNET_CHAIN_IDS, WAD, ZERO_ADDRESS, Address, address_bytes, to_address
 from keeper.estimate.fees import decide_fees
@@ -37,6 +39,7 @@ from keeper.observe.progress import BackfillProgress
 from keeper.observe.redact import shorten_url
 from keeper.oracles.chainlink import ChainlinkFeeds
 from keeper.ports import LendingMarket
+from keeper.purses import check_flash_lender, read_purses
 from keeper.send.evidence import read_genesis_hash
 from keeper.store import Store, open_store, set_aside
 from keeper.venues.book import VenueBook
@@ -44,13 +47,11 @@ from keeper.venues.pools import VenueConfig
 from keeper.watch.snapshot import Snapshot
 from keeper.watch.watcher import Watcher
 
-_GWEI = 10**9
 _GET_POOL = bytes.fromhex("026b1d5f")
-_BALANCE_OF = bytes.fromhex("70a08231")
 _IS_OPERATOR = bytes.fromhex("6d70f7ae")
 _OWNER = bytes.fromhex("8da5cb5b")
+_TREASURY = bytes.fromhex("2d2c5565")
 _USD_UNIT = 10**8
-_DEFAULT_TIERS: dict[VenueKind, tuple[int, ...]] = {"uniswap-v2": (3000,), "uniswap-v3": (100, 500, 3000, 10_000)}
 
 
 class Session:
@@ -65,8 +66,10 @@ class Session:
         self.feeds = ChainlinkFeeds(
             chain, {feed.token: feed for feed in _feed_rules(settings)}, sequencer=_sequencer_rule(settings)
         )
+        self.treasury: Address | None = None
         self._contracts: dict[Address, bytes] = {}
         self._signer: KeySigner | None = None
+        self.costs = Costs(chain, settings)
         self._memory = GasMemory()
         self._simulator: Simulator | None = None
 
@@ -78,8 +81,7 @@ class Session:
     @property
     def max_gas_price_wei(self) -> int | None:
         """The operator's bound on the fee cap."""
-        bound = self.settings.policy.max_gas_price_gwei
-        return None if bound is None else int(bound * _GWEI)
+        return self.costs.max_gas_price_wei
 
     def signer(self) -> KeySigner:
         """Return the signer, opening the keystore the first time. Raises ConfigError."""
@@ -103,12 +105,13 @@ class Session:
     async def estimator(self, snapshot: Snapshot) -> tuple[Planner, Estimator]:
         """Return a planner and its simulator for `snapshot`. Nothing is asked for while nobody is unhealthy."""
         calm = not any(view.unhealthy(snapshot.inclusion_s) for view in snapshot.markets.values())
-        tip_wei, balances, native_price_base = (
-            (0, {}, None)
+        tip_wei, l1_fee, (balances, lendable), native_price_base = (
+            (0, NO_L1_FEE, ({}, {}), None)
             if calm
             else await asyncio.gather(
-                self.tip_wei(snapshot.head),
-                self._executor_balances(snapshot),
+                self.costs.tip_wei(snapshot.head),
+                self.costs.usual_fee(snapshot.head),
+                self._purses(snapshot),
                 self._native_price_base(snapshot.head),
             )
         )
@@ -123,17 +126,14 @@ class Session:
             feeds=snapshot.feeds,
             fees=fees,
             balances=balances,
+            flash_lender=self.settings.funding.morpho,
+            lendable=lendable,
             native_price_base=native_price_base,
+            l1_fee=l1_fee,
         )
         settings = self._estimate_settings()
         planner = Planner(situation, settings, self._memory)
         return planner, Estimator(planner, self._simulator_for(snapshot, settings), fees, events.plan_differs)
-
-    async def tip_wei(self, head: Head) -> int:
-        """Return the tip per gas to offer above the base fee; where blocks have none, the whole gas price."""
-        if head.base_fee_wei == 0:
-            return await self.chain.gas_price_wei()
-        return await self.chain.suggested_tip_wei()
 
     async def lending_pools(self) -> list[Address]:
         """Return the pools of the configured markets. Raises ConfigError for a provider that is none."""
@@ -153,6 +153,11 @@ class Session:
         """Return the factories of all venues of one kind."""
         return [venue.factory for venue in self.settings.venues if venue.protocol == kind]
 
+    def flash_lenders(self) -> list[Address]:
+        """Return the configured lender of free flash loans, if any."""
+        lender = self.settings.funding.morpho
+        return [] if lender is None else [lender]
+
     async def gas_of_creation(self, creation: bytes, head: Head) -> int:
         """Return the gas a creation uses. Raises Failed when it reverts."""
         sender = self.signer().address
@@ -165,22 +170,27 @@ class Session:
         return outcome.gas_units
 
     async def check_executor(self) -> None:
-        """Raise ConfigError when the configured executor has no code or does not know the signer."""
+        """Learn the executor's treasury. Raises ConfigError when it has no code or does not know the signer."""
         executor = self.executor
         code = b"" if executor is None else await self.chain.code(executor)
         if executor is None or not code:
             raise ConfigError(f"[executor] address {executor} is an address without code; deploy one, or correct it")
         signer = self.signer().address
-        questions = [_IS_OPERATOR + bytes(12) + address_bytes(signer), _OWNER]
+        questions = [_IS_OPERATOR + bytes(12) + address_bytes(signer), _OWNER, _TREASURY]
         calls = [Call(to=executor, data=question) for question in questions]
-        may_operate, owner = await self.chain.read(calls, await self.chain.head())
-        if not may_operate.ok or not owner.ok:
+        may_operate, owner, treasury = await self.chain.read(calls, await self.chain.head())
+        if not (may_operate.ok and owner.ok and treasury.ok):
             raise ConfigError(f"[executor] address {executor} is not a KeeperExecutor; deploy one, or correct it")
         if not any(may_operate.data) and owner.data[-20:] != address_bytes(signer):
             raise ConfigError(
                 f"the signer {signer} is not an operator of the executor {executor}; its owner can add it"
             )
         self._contracts = {executor: keccak(code)}
+        self.treasury = to_address(treasury.data[-20:])
+
+    async def check_funding(self) -> None:
+        """Raise ConfigError when the configured flash lender cannot be borrowed from."""
+        await check_flash_lender(self.chain, self.settings.funding.morpho, self.executor)
 
     async def confirm(self, snapshot: Snapshot) -> None:
         """Return when the endpoints agree on what a plan for `snapshot` rests on. Raises Disagreement.
@@ -242,21 +252,18 @@ class Session:
                 lending_pools=[view.pool for view in snapshot.markets.values()],
                 v2_factories=self.factories("uniswap-v2"),
                 v3_factories=self.factories("uniswap-v3"),
+                flash_lenders=self.flash_lenders(),
                 decode_revert=decode_revert,
+                l1_fees=self.costs,
             )
         return self._simulator
 
-    async def _executor_balances(self, snapshot: Snapshot) -> dict[Address, int]:
-        if self.executor is None:
-            return {}
+    async def _purses(self, snapshot: Snapshot) -> tuple[dict[Address, int], dict[Address, int]]:
+        """Return what the executor and the flash lender hold of the markets' tokens."""
         tokens = sorted({token for view in snapshot.markets.values() for token in view.tokens})
-        question = _BALANCE_OF + bytes(12) + address_bytes(self.executor)
-        answers = await self.chain.read([Call(to=token, data=question) for token in tokens], snapshot.head)
-        return {
-            token: int.from_bytes(answer.data[:32], "big")
-            for token, answer in zip(tokens, answers, strict=True)
-            if answer.ok and answer.data
-        }
+        holders = (self.executor, self.settings.funding.morpho)
+        own, lendable = await read_purses(self.chain, holders, tokens, snapshot.head)
+        return own, lendable
 
     async def _native_price_base(self, head: Head) -> int | None:
         """Return the price of 1e18 wei in US dollars with 8 decimals, None without a usable [chain] native_feed."""
@@ -334,7 +341,7 @@ def _venue(settings: VenueSettings) -> VenueConfig:
     return VenueConfig(
         protocol=settings.protocol,
         factory=settings.factory,
-        fee_tiers=settings.fee_tiers or _DEFAULT_TIERS[settings.protocol],
+        fee_tiers=settings.fee_tiers or (),
         router=settings.router,
         quoter=settings.quoter,
     )

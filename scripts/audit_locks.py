@@ -15,6 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+AUDITORS_LOCKS = (
+    "requirements-audit-slither.lock",
+    "requirements-audit-halmos.lock",
+    "requirements-audit-semgrep.lock",
+)
 OURS = "liquidation-keeper"
 Locked = dict[str, set[str]]
 INSTALLERS = {"pip", "setuptools", "wheel", "uv"}  # the environment's own, not the lock's
@@ -78,7 +83,7 @@ def main() -> int:
     runtime, developers = (locked(ROOT / name) for name in LOCKS)
     checks = {
         "each locked package has hashes, no host is named": [
-            fault for name in LOCKS for fault in check_python_lock(ROOT / name)
+            fault for name in LOCKS + AUDITORS_LOCKS for fault in check_python_lock(ROOT / name)
         ],
         "run time and developers lock the same versions": list(check_subset(runtime, developers)),
         "what is installed is what is locked": list(check_installed(developers)),

@@ -1,9 +1,9 @@
 """Compile what the tests need beside our own contracts, into .cache/ (never committed).
 
-Usage: python scripts/compile_fixtures.py     (`npm ci` first; about half a minute, once)
+Usage: python scripts/compile_fixtures.py     (`npm ci` first; about a minute, once)
 
-Aave V3.6 is published as sources only, so it is compiled here by the compiler its authors pin. The output is keyed by
-a hash of sources, compiler and settings: while nothing changes, a run only reads the sources.
+Aave V3.6 and Morpho are published as sources only, so they are compiled here by the compilers their authors pin. The
+output is keyed by a hash of sources, compiler and settings: while nothing changes, a run only reads the sources.
 """
 
 from __future__ import annotations
@@ -74,6 +74,13 @@ FIXTURES = (
             "helpers/AaveProtocolDataProvider",
         ),
         settings={"optimizer": {"enabled": True, "runs": 200}, "evmVersion": "cancun"},
+    ),
+    Fixture(
+        name="morpho-blue",
+        compiler="solc-0.8.19",
+        roots={"morpho-blue": MODULES / "@morpho-org/morpho-blue/src"},
+        contracts=("morpho-blue/Morpho.sol",),
+        settings={"optimizer": {"enabled": True, "runs": 999_999}, "evmVersion": "paris", "viaIR": True},
     ),
     Fixture(
         name="probe",

@@ -111,7 +111,7 @@ async def anvil() -> AsyncIterator[Anvil]:
 
 @pytest.fixture(scope="session")
 def compiled_fixtures() -> None:
-    """The real Aave V3.6 and the probe, compiled (once; later runs find them in the cache)."""
+    """The real Aave V3.6, Morpho and the probe, compiled (once; later runs find them in the cache)."""
     for fixture in FIXTURES:
         compile_fixture(fixture)
 

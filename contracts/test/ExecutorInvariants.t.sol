@@ -2,11 +2,11 @@
 pragma solidity ^0.8.28;
 
 import {KeeperExecutor} from "../src/KeeperExecutor.sol";
-import {RouteSwaps} from "../src/libraries/RouteSwaps.sol";
 import {LendingPool} from "../src/reference/LendingPool.sol";
 import {PriceFeed} from "../src/reference/PriceFeed.sol";
 import {TestToken} from "../src/reference/TestToken.sol";
 import {ExecutorMarket} from "./support/ExecutorMarket.sol";
+import {Plans} from "./support/Plans.sol";
 import {InvariantTest, Test, Vm} from "./support/Vm.sol";
 
 /// @title An operator who runs anything, and strangers who try everything
@@ -16,14 +16,14 @@ contract ExecutorActors is Test {
     address private immutable _operator;
     address private immutable _admin;
     PriceFeed private immutable _feed;
-    KeeperExecutor.Plan private _plan;
+    Plans.Single private _plan;
     TestToken[4] private _tokens;
     mapping(address token => uint256) public donated;
     uint256 public runs;
     uint256 public strangersRuns;
     uint256 public paidOut;
     uint256 private _count;
-    RouteSwaps.Hop[][] private _routes;
+    Plans.Hop[][] private _routes;
     address private immutable _test = msg.sender;
 
     modifier onlyTest() {
@@ -31,13 +31,7 @@ contract ExecutorActors is Test {
         _;
     }
 
-    constructor(
-        KeeperExecutor executor,
-        KeeperExecutor.Plan memory plan,
-        address operator,
-        PriceFeed feed,
-        address admin
-    ) {
+    constructor(KeeperExecutor executor, Plans.Single memory plan, address operator, PriceFeed feed, address admin) {
         (_executor, _operator, _feed, _admin) = (executor, operator, feed, admin);
         _pool = LendingPool(plan.pool);
         _plan.pool = plan.pool;
@@ -52,17 +46,18 @@ contract ExecutorActors is Test {
     function run(uint256 size, uint256 shareBps, uint256 fund, uint256 least, uint8 funding, bool exact) external {
         address account = address(uint160(0x1000 + ++_count));
         uint256 debtRaw = makeAccount(account, 1 + size % 20);
-        KeeperExecutor.Plan memory p = _plan;
+        Plans.Single memory p = _plan;
         p.account = account;
         p.coverRaw = exact ? type(uint256).max : debtRaw * (shareBps % 12_000) / 10_000;
         p.fundRaw = exact ? debtRaw : debtRaw * (fund % 15_000) / 10_000;
-        p.funding = funding % 2;
+        (p.funding, p.lender) = (funding % 2, p.pool);
+        p.mostPremiumRaw = debtRaw;
         p.minProfitRaw = exact ? 0 : least % 100e6;
         p.deadlineBlock = block.number;
         p.route = _routes[funding % _routes.length];
         uint256 before = TestToken(p.debt).balanceOf(_executor.TREASURY());
         vm.prank(_operator);
-        try _executor.run(p) returns (uint256, uint256, uint256, uint256 profitRaw) {
+        try _executor.run(Plans.encode(p)) returns (KeeperExecutor.StepResult[] memory, uint256, uint256 profitRaw) {
             ++runs;
             paidOut += profitRaw;
             vm.assertEq(TestToken(p.debt).balanceOf(_executor.TREASURY()) - before, profitRaw);
@@ -71,7 +66,7 @@ contract ExecutorActors is Test {
         }
     }
 
-    function addRoute(RouteSwaps.Hop[] memory route) external onlyTest {
+    function addRoute(Plans.Hop[] memory route) external onlyTest {
         _routes.push();
         for (uint256 i = 0; i < route.length; ++i) {
             _routes[_routes.length - 1].push(route[i]);
@@ -80,11 +75,11 @@ contract ExecutorActors is Test {
 
     function strangerRuns(address caller, uint8 funding) external {
         if (caller == _operator || caller == _executor.owner()) return;
-        KeeperExecutor.Plan memory p = _plan;
-        p.funding = funding;
+        Plans.Single memory p = _plan;
+        (p.funding, p.lender) = (funding % 2, p.pool);
         p.deadlineBlock = block.number;
         vm.prank(caller);
-        try _executor.run(p) {
+        try _executor.run(Plans.encode(p)) {
             ++strangersRuns;
         } catch {}
     }
@@ -128,8 +123,8 @@ contract ExecutorInvariantsTest is ExecutorMarket, InvariantTest {
         super.setUp();
         _actors = new ExecutorActors(executor, plan(), operator, feeds[address(weth)], admin);
         _actors.setTokens([weth, wbtc, usdc, dai]);
-        RouteSwaps.Hop[] memory single = new RouteSwaps.Hop[](1);
-        RouteSwaps.Hop[] memory two = new RouteSwaps.Hop[](2);
+        Plans.Hop[] memory single = new Plans.Hop[](1);
+        Plans.Hop[] memory two = new Plans.Hop[](2);
         single[0] = v2Hop(usdc);
         _actors.addRoute(single);
         single[0] = v3Hop(usdc);

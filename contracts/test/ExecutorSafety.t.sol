@@ -3,13 +3,15 @@ pragma solidity ^0.8.28;
 
 import {KeeperExecutor} from "../src/KeeperExecutor.sol";
 import {ExecutorAccess} from "../src/libraries/ExecutorAccess.sol";
-import {RouteSwaps} from "../src/libraries/RouteSwaps.sol";
+import {FlashFunds} from "../src/libraries/FlashFunds.sol";
+import {HopSwaps} from "../src/libraries/HopSwaps.sol";
 import {SafeToken} from "../src/libraries/SafeToken.sol";
 import {TestToken} from "../src/reference/TestToken.sol";
 import {ExecutorMarket} from "./support/ExecutorMarket.sol";
 import {FixedPricePool} from "./support/FixedPricePool.sol";
 import {LyingLender} from "./support/LyingLender.sol";
 import {OddToken} from "./support/OddToken.sol";
+import {Plans} from "./support/Plans.sol";
 
 /// @title Who may do what to the executor, and what hostile counterparts cannot
 contract ExecutorSafetyTest is ExecutorMarket {
@@ -22,7 +24,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
         vm.assertEq(bytes32(bytes4(answer)), bytes32(reason));
     }
 
-    function ownersCalls() private view returns (bytes[9] memory calls) {
+    function ownersCalls() private view returns (bytes[10] memory calls) {
         calls[0] = abi.encodeCall(executor.transferOwnership, (_stranger));
         calls[1] = abi.encodeCall(executor.setGuardian, (_stranger));
         calls[2] = abi.encodeCall(executor.setOperator, (_stranger, true));
@@ -32,12 +34,13 @@ contract ExecutorSafetyTest is ExecutorMarket {
         calls[6] = abi.encodeCall(executor.rescue, (address(usdc)));
         calls[7] = abi.encodeCall(executor.rescueNative, ());
         calls[8] = abi.encodeCall(executor.setFactory, (1, _stranger, true));
+        calls[9] = abi.encodeCall(executor.setFlashLender, (_stranger, true));
     }
 
     // ------------------------------------------------------------------ roles
 
     function test_onlyTheOwnerDoesOwnersThings() public {
-        bytes[9] memory calls = ownersCalls();
+        bytes[10] memory calls = ownersCalls();
         for (uint256 i = 0; i < calls.length; ++i) {
             rejects(_stranger, calls[i], ExecutorAccess.NotOwner.selector);
             rejects(operator, calls[i], ExecutorAccess.NotOwner.selector);
@@ -46,23 +49,23 @@ contract ExecutorSafetyTest is ExecutorMarket {
 
     function testFuzz_strangersCannotRun(address caller) public {
         vm.assume(caller != owner && caller != operator);
-        rejects(caller, abi.encodeCall(executor.run, (plan())), ExecutorAccess.NotOperator.selector);
+        rejects(caller, abi.encodeCall(executor.run, (Plans.encode(plan()))), ExecutorAccess.NotOperator.selector);
     }
 
     function test_removedOperatorCannotRun() public {
         vm.prank(owner);
         executor.setOperator(operator, false);
-        rejects(operator, abi.encodeCall(executor.run, (plan())), ExecutorAccess.NotOperator.selector);
+        rejects(operator, abi.encodeCall(executor.run, (Plans.encode(plan()))), ExecutorAccess.NotOperator.selector);
     }
 
     function test_removedTargetsAreRefused() public {
         vm.startPrank(owner);
         executor.setFactory(0, address(swaps), false);
         vm.stopPrank();
-        runRefused(plan(), abi.encodeWithSelector(RouteSwaps.FactoryNotAllowed.selector, 0, address(swaps)));
+        runRefused(plan(), abi.encodeWithSelector(HopSwaps.FactoryNotAllowed.selector, 0, address(swaps)));
         vm.prank(owner);
         executor.setLendingPool(address(pool), false);
-        runRefused(plan(), abi.encodeWithSelector(KeeperExecutor.PoolNotAllowed.selector, address(pool)));
+        runRefused(plan(), abi.encodeWithSelector(FlashFunds.PoolNotAllowed.selector, address(pool)));
     }
 
     function test_ownershipChangesInTwoSteps() public {
@@ -86,8 +89,8 @@ contract ExecutorSafetyTest is ExecutorMarket {
         rejects(operator, abi.encodeCall(executor.pause, ()), ExecutorAccess.NotGuardian.selector);
         vm.prank(guardian);
         executor.pause();
-        rejects(operator, abi.encodeCall(executor.run, (plan())), ExecutorAccess.IsPaused.selector);
-        rejects(owner, abi.encodeCall(executor.run, (plan())), ExecutorAccess.IsPaused.selector);
+        rejects(operator, abi.encodeCall(executor.run, (Plans.encode(plan()))), ExecutorAccess.IsPaused.selector);
+        rejects(owner, abi.encodeCall(executor.run, (Plans.encode(plan()))), ExecutorAccess.IsPaused.selector);
         rejects(guardian, abi.encodeCall(executor.unpause, ()), ExecutorAccess.NotOwner.selector);
         usdc.mint(address(executor), 5);
         vm.startPrank(owner);
@@ -103,15 +106,15 @@ contract ExecutorSafetyTest is ExecutorMarket {
         address[] memory none = new address[](0);
         bytes4 reason = ExecutorAccess.ZeroAddress.selector;
         vm.expectRevert(reason);
-        new KeeperExecutor(address(0), vault, none, none, none, none);
+        new KeeperExecutor(address(0), vault, none, none, none, none, none);
         vm.expectRevert(reason);
-        new KeeperExecutor(owner, address(0), none, none, none, none);
+        new KeeperExecutor(owner, address(0), none, none, none, none, none);
         vm.expectRevert(reason);
-        new KeeperExecutor(owner, vault, one(address(0)), none, none, none);
+        new KeeperExecutor(owner, vault, one(address(0)), none, none, none, none);
         vm.expectRevert(reason);
-        new KeeperExecutor(owner, vault, none, one(address(0)), none, none);
+        new KeeperExecutor(owner, vault, none, one(address(0)), none, none, none);
         vm.expectRevert(reason);
-        new KeeperExecutor(owner, vault, none, none, one(address(0)), none);
+        new KeeperExecutor(owner, vault, none, none, one(address(0)), none, none);
         vm.startPrank(owner);
         vm.expectRevert(abi.encodeWithSelector(ExecutorAccess.UnknownKind.selector, 2));
         executor.setFactory(2, address(1), true);
@@ -168,7 +171,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
     function test_aLoanSomebodyElseAskedForIsRefused() public {
         vm.prank(_stranger);
         vm.expectRevert(abi.encodeWithSelector(ExecutorAccess.UnexpectedCallback.selector, address(pool)));
-        pool.flashLoanSimple(address(executor), address(usdc), 15_000e6, abi.encode(plan()), 0);
+        pool.flashLoanSimple(address(executor), address(usdc), 15_000e6, Plans.encode(plan()), 0);
     }
 
     /// @dev Even a lender on the allow-list is believed only in what the run asked it for.
@@ -176,10 +179,10 @@ contract ExecutorSafetyTest is ExecutorMarket {
         LyingLender lender_ = new LyingLender();
         vm.prank(owner);
         executor.setLendingPool(address(lender_), true);
-        KeeperExecutor.Plan memory p = plan();
-        p.pool = address(lender_);
+        Plans.Single memory p = plan();
+        (p.pool, p.lender) = (address(lender_), address(lender_));
         // With one token on both sides nothing has to be sold, so that only the callback can refuse.
-        (p.collateral, p.route) = (p.debt, new RouteSwaps.Hop[](0));
+        (p.collateral, p.route) = (p.debt, new Plans.Hop[](0));
         for (uint256 lie = 0; lie <= uint256(LyingLender.Lie.TWICE); ++lie) {
             lender_.tell(LyingLender.Lie(lie));
             runRefused(p, abi.encodeWithSelector(ExecutorAccess.UnexpectedCallback.selector, address(lender_)));
@@ -187,7 +190,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
     }
 
     function test_aPoolMayAskOnceAndForWhatWasOffered() public {
-        KeeperExecutor.Plan memory p = plan();
+        Plans.Single memory p = plan();
         p.route[0] = v3Hop(usdc);
         v3Pool.misbehave(FixedPricePool.Manner.ASK_TWICE);
         runRefused(p, abi.encodeWithSelector(ExecutorAccess.UnexpectedCallback.selector, address(v3Pool)));
@@ -196,9 +199,9 @@ contract ExecutorSafetyTest is ExecutorMarket {
         (, uint256 offered,,) = run(p);
         vm.assertTrue(vm.revertToState(world));
         v3Pool.misbehave(FixedPricePool.Manner.ASK_MORE);
-        runRefused(p, abi.encodeWithSelector(RouteSwaps.PartialFill.selector, offered, offered + 1));
+        runRefused(p, abi.encodeWithSelector(HopSwaps.PartialFill.selector, offered, offered + 1));
         v3Pool.misbehave(FixedPricePool.Manner.ASK_NOTHING);
-        runRefused(p, abi.encodeWithSelector(RouteSwaps.PartialFill.selector, offered, 0));
+        runRefused(p, abi.encodeWithSelector(HopSwaps.PartialFill.selector, offered, 0));
         v3Pool.misbehave(FixedPricePool.Manner.HONEST);
         run(p);
         checkAtRest();
@@ -207,7 +210,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
     // ------------------------------------------------------------------ odd tokens
 
     /// @dev An odd token as debt, sold into from ether at the fallen price; the executor belongs to `owner_`.
-    function withOddDebt(address owner_) private returns (OddToken odd, KeeperExecutor.Plan memory p) {
+    function withOddDebt(address owner_) private returns (OddToken odd, Plans.Single memory p) {
         odd = new OddToken();
         TestToken token = TestToken(address(odd));
         listToken(token, 1e8, settings(7500, 7700, 10400, 0));
@@ -221,6 +224,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
         executor = newExecutor(owner_);
         p = plan();
         (p.account, p.debt, p.fundRaw, p.route[0]) = (other, address(odd), 15_000e18, v2Hop(token));
+        p.mostPremiumRaw = 10e18;
     }
 
     function checkOddAtRest(OddToken odd) private view {
@@ -230,7 +234,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
     }
 
     function test_tokenThatReturnsNothing() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         odd.behave(OddToken.Habit.NO_RETURN);
         (,,, uint256 profit) = run(p);
         vm.assertEq(odd.balanceOf(vault), profit);
@@ -239,23 +243,23 @@ contract ExecutorSafetyTest is ExecutorMarket {
     }
 
     function test_tokenThatReturnsFalse() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         odd.behave(OddToken.Habit.FALSE_RETURN);
         runRefused(p, abi.encodeWithSelector(SafeToken.TokenRefused.selector, address(odd)));
         checkOddAtRest(odd);
     }
 
     function test_tokenThatTakesAFee() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         odd.behave(OddToken.Habit.FEE);
         vm.prank(operator);
         vm.expectRevert();
-        executor.run(p);
+        executor.run(Plans.encode(p));
         checkOddAtRest(odd);
     }
 
     function test_tokenThatBlocksUs() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         odd.blockAccount(address(executor));
         runRefused(p, abi.encodeWithSignature("Error(string)", "blocked"));
         odd.blockAccount(vault);
@@ -264,7 +268,7 @@ contract ExecutorSafetyTest is ExecutorMarket {
     }
 
     function test_tokenThatAnswersWithAMegabyte() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         odd.behave(OddToken.Habit.BOMB);
         (,,, uint256 profit) = run(p);
         vm.assertEq(odd.balanceOf(vault), profit);
@@ -273,8 +277,8 @@ contract ExecutorSafetyTest is ExecutorMarket {
     /// @dev The token itself owns the executor and calls every entry point in the middle of a run: none may open.
     function test_nothingOpensDuringARun() public {
         OddToken probe = new OddToken();
-        KeeperExecutor.Plan memory p;
-        bytes[9] memory calls = ownersCalls();
+        Plans.Single memory p;
+        bytes[10] memory calls = ownersCalls();
         for (uint256 i = 0; i < calls.length + 3; ++i) {
             uint256 world = vm.snapshotState();
             (probe, p) = withOddDebt(owner);
@@ -295,17 +299,17 @@ contract ExecutorSafetyTest is ExecutorMarket {
         }
     }
 
-    function otherCalls(uint256 i, KeeperExecutor.Plan memory p) private view returns (bytes memory) {
-        if (i == 0) return abi.encodeCall(executor.run, (p));
+    function otherCalls(uint256 i, Plans.Single memory p) private view returns (bytes memory) {
+        if (i == 0) return abi.encodeCall(executor.run, (Plans.encode(p)));
         if (i == 1) return abi.encodeCall(executor.pause, ());
         return abi.encodeCall(executor.acceptOwnership, ());
     }
 
     /// @dev A token that plays the lender or the pool during the run is not the one that was asked.
     function test_aTokenCannotPlayTheCallbacks() public {
-        (OddToken odd, KeeperExecutor.Plan memory p) = withOddDebt(owner);
+        (OddToken odd, Plans.Single memory p) = withOddDebt(owner);
         bytes memory loan =
-            abi.encodeCall(executor.executeOperation, (address(odd), p.fundRaw, 0, address(executor), abi.encode(p)));
+            abi.encodeCall(executor.executeOperation, (address(odd), p.fundRaw, 0, address(executor), Plans.encode(p)));
         odd.hook(address(executor), loan);
         run(p);
         vm.assertEq(odd.hooksPassed(), 0, "accepted a forged loan");

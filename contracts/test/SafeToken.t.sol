@@ -23,13 +23,34 @@ contract SafeTokenTest is Test {
         SafeToken.allow(address(_token), address(1), raw);
     }
 
+    function disallow() external returns (uint256) {
+        return SafeToken.disallow(address(_token), address(1));
+    }
+
+    function held(address token) external view returns (uint256) {
+        return SafeToken.held(token);
+    }
+
     function test_anAllowanceGoesThroughZero() public {
         _token.behave(OddToken.Habit.NO_RETURN);
         this.allow(5);
+        vm.expectRevert();
+        this.allow(7);
+        vm.assertEq(this.disallow(), 5);
+        vm.assertEq(_token.allowance(address(this), address(1)), 0);
         this.allow(7);
         vm.assertEq(_token.allowance(address(this), address(1)), 7);
-        this.allow(0);
-        vm.assertEq(_token.allowance(address(this), address(1)), 0);
+        vm.assertEq(this.disallow(), 7);
+        vm.assertEq(this.disallow(), 0);
+    }
+
+    function test_aBalanceIsAWord() public {
+        vm.assertEq(this.held(address(_token)), 100);
+        vm.etch(address(0xBEEF), hex"600160005360016000f3"); // answers with one byte
+        vm.expectRevert(abi.encodeWithSelector(BoundedCall.CallFailed.selector, address(0xBEEF)));
+        this.held(address(0xBEEF));
+        vm.expectRevert(abi.encodeWithSelector(BoundedCall.CallFailed.selector, address(0xDEAD))); // no code
+        this.held(address(0xDEAD));
     }
 
     function test_refusalsAreNoticed() public {

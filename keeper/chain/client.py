@@ -23,6 +23,7 @@ from keeper.chain.rpc import RpcClient
 from keeper.chain.simulate import Simulator
 from keeper.chain.subscription import HeadSubscription
 from keeper.chain.survey import survey_heads
+from keeper.chain.tips import DEFAULT_TIP_WEI, fee, suggest_tip_wei
 from keeper.chain.topics import Topics
 from keeper.domain.chain import (
     AccountOverride,
@@ -37,9 +38,6 @@ from keeper.domain.chain import (
 from keeper.domain.errors import HistoryMissing, RangeRefused, RpcError, Transient
 from keeper.domain.units import Address
 from keeper.observe import metrics
-
-_DEFAULT_TIP_WEI = 10**9
-_TIP_BLOCKS = 20
 
 
 class RpcChain:
@@ -259,23 +257,16 @@ class RpcChain:
             return []
         return await self._simulator.simulate(calls, at=at, timestamp_s=timestamp_s, overrides=overrides or {})
 
-    async def suggested_tip_wei(self) -> int:
-        """Return the tip per gas the node suggests, else the median of recent blocks, else 1 gwei."""
-        try:
-            return await self._rpc.request("eth_maxPriorityFeePerGas", (), _fee)
-        except RpcError:
-            pass
-        try:
-            return await self._rpc.request("eth_feeHistory", (hex(_TIP_BLOCKS), "latest", [50]), _median_tip)
-        except RpcError:
-            return _DEFAULT_TIP_WEI
+    async def suggested_tip_wei(self, percentile: int = 50) -> int:
+        """Return the tip per gas that `percentile` of recent gas paid at most, else what the node suggests."""
+        return await suggest_tip_wei(self._rpc, percentile)
 
     async def gas_price_wei(self) -> int:
         """Return the price per gas the node suggests where blocks carry no base fee, 1 gwei when it has none."""
         try:
-            return await self._rpc.request("eth_gasPrice", (), _fee)
+            return await self._rpc.request("eth_gasPrice", (), fee)
         except RpcError:
-            return _DEFAULT_TIP_WEI
+            return DEFAULT_TIP_WEI
 
     async def send_raw(self, raw: bytes) -> str:
         """Broadcast signed bytes; return the hash the node answers. Raises RpcError, Transient.
@@ -321,14 +312,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     await asyncio.wait((task,))
     if not task.cancelled():
         task.exception()  # its trouble has been reported where it arose
-
-
-def _fee(value: Any) -> int:
-    return decode.quantity(value, bits=128)
-
-
-def _median_tip(value: Any) -> int:
-    rewards = value.get("reward") if isinstance(value, dict) else None
-    tips = sorted(_fee(row[0]) for row in decode.items(rewards) if isinstance(row, list) and row)
-    paid = [tip for tip in tips if tip]
-    return paid[len(paid) // 2] if paid else _DEFAULT_TIP_WEI

@@ -222,7 +222,7 @@ def receipt(value: Any) -> Receipt | None:
     if value is None:
         return None
     fields = _object(value)
-    created = fields.get("contractAddress")
+    created, l1_fee = fields.get("contractAddress"), fields.get("l1Fee")
     return Receipt(
         transaction_hash=hash_text(fields.get("transactionHash")),
         ok=_status(fields.get("status")),
@@ -232,6 +232,7 @@ def receipt(value: Any) -> Receipt | None:
         effective_gas_price_wei=quantity(fields.get("effectiveGasPrice"), bits=128),
         contract_address=None if created is None else address(created),
         logs=tuple(map(log, items(fields.get("logs")))),
+        l1_fee_wei=0 if l1_fee is None else quantity(l1_fee, bits=128),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -14,21 +14,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from keeper.domain.units import MAX_UINT256, WAD
+from keeper.cli.words import Tokens, amount, ether_text, health_text, short, symbol, whole
 
 _WIDE: Final = 116
 """From this many columns on, tables show more: whole addresses, routes, transactions."""
-
-_FINE_HEALTH: Final = 100 * WAD
 
 _BASE_UNIT: Final = 10**8
 _LISTED: Final = 8
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}\b")
 _AMOUNT = re.compile(r"\b(\d+) of (0x[0-9a-fA-F]{40})\b")
 _DOLLARS = re.compile(r"(-?\d+)\.(\d\d)\d+ USD\b")
-
-Tokens = Mapping[str, Mapping[str, Any]]
-"""What a report says about tokens: symbol and decimals by address; may lack any of them."""
 
 
 def print_scan(report: dict[str, Any]) -> None:
@@ -85,6 +80,10 @@ def print_pnl(report: dict[str, Any]) -> None:
         console.print("The ledger is empty.")
         return
     console.print(_entry_table(console, report["entries"]))
+    weighed = [entry for entry in report["entries"] if "slippage_base" in entry["detail"]]
+    if weighed:
+        console.print("\nWhat each cost took, in US dollars at the prices of the plan:\n")
+        console.print(_cost_table(weighed))
     _print_totals(console, report["totals"])
 
 
@@ -172,19 +171,36 @@ def _plan_table(console: Console, plans: Sequence[dict[str, Any]], tokens: Token
             *([plan["market"]] if several else []),
             short(plan["account"]),
             f"{before} → {after}",
-            amount(plan["repay_raw"], plan["debt"], tokens),
-            amount(plan["seize_raw"], plan["collateral"], tokens),
+            _amounts(plan["steps"], "debt", "repay_raw", tokens),
+            _amounts(plan["steps"], "collateral", "seize_raw", tokens),
             *([_route(plan, tokens), whole(plan["profit_raw"], plan["profit_token"], tokens)] if wide else []),
             f"{Decimal(plan['net_profit_usd']):,.2f}",
         )
     return table
 
 
+def _amounts(steps: Sequence[dict[str, Any]], token: str, raw: str, tokens: Tokens) -> str:
+    """Return the totals over all steps, one line for each token."""
+    totals: defaultdict[str, int] = defaultdict(int)
+    for step in steps:
+        totals[step[token]] += int(step[raw])
+    return "\n".join(amount(str(total), each, tokens) for each, total in totals.items())
+
+
 def _route(plan: dict[str, Any], tokens: Tokens) -> str:
-    if not plan["route"]:
-        return "not sold"
-    hops = [f"{hop['venue'].removeprefix('uniswap-')} {symbol(hop['token_out'], tokens)}" for hop in plan["route"]]
-    return " → ".join(hops)
+    """Return how each token is sold: the hops of its only leg, or the number of legs."""
+    legs: defaultdict[str, list[list[dict[str, Any]]]] = defaultdict(list)
+    for leg in plan["legs"]:
+        legs[leg["token_in"]].append(leg["route"])
+    ways = [
+        _hops(routes[0], tokens) if len(routes) == 1 else f"{symbol(token, tokens)} in {len(routes)} legs"
+        for token, routes in legs.items()
+    ]
+    return "\n".join(ways) or "not sold"
+
+
+def _hops(route: Sequence[dict[str, Any]], tokens: Tokens) -> str:
+    return " → ".join(f"{hop['venue'].removeprefix('uniswap-')} {symbol(hop['token_out'], tokens)}" for hop in route)
 
 
 def _print_rejections(console: Console, rejected: Sequence[dict[str, Any]], tokens: Tokens) -> None:
@@ -222,6 +238,49 @@ def _entry_table(console: Console, entries: Iterable[dict[str, Any]]) -> Table:
     return table
 
 
+def _cost_table(entries: Iterable[dict[str, Any]]) -> Table:
+    """Return what became of the value each plan seized; what was not done cost gas alone."""
+    table = _table("<block", "account", "<premium", "<slippage", "<gas", "<L1 fee", "<net", "<runner-up")
+    for entry in entries:
+        detail = entry["detail"]
+        unit, is_done = int(detail["base_unit"]), entry["status"] in {"success", "dry-run"}
+        shares = [detail[key] if is_done else None for key in ("premium_base", "slippage_base")]
+        gas, data = _paid_base(entry)
+        net = _base(detail["net_profit_base"], unit) if entry["status"] == "dry-run" else _net(entry, gas + data)
+        table.add_row(
+            str(entry["block"] or "-"),
+            short(entry["account"] or ""),
+            *("-" if share is None else f"{_base(share, unit):,.2f}" for share in shares),
+            *(f"{share / unit:,.2f}" for share in (gas, data)),
+            f"{net:,.2f}",
+            "-" if detail["runner_up_net_base"] is None else f"{_base(detail['runner_up_net_base'], unit):,.2f}",
+        )
+    return table
+
+
+def _base(amount_base: str, unit: int) -> Decimal:
+    return Decimal(amount_base) / unit
+
+
+def _paid_base(entry: dict[str, Any]) -> tuple[Decimal, Decimal]:
+    """Return what gas and data cost in base units: what was paid, at the plan's price; as planned for a dry run."""
+    detail = entry["detail"]
+    planned_gas, planned_data = Decimal(detail["gas_cost_base"]), Decimal(detail["l1_fee_base"])
+    if entry["status"] == "dry-run" or not int(detail["planned_gas_cost_wei"]):
+        return planned_gas, planned_data
+    price = planned_gas / int(detail["planned_gas_cost_wei"])
+    data_wei = int(detail.get("l1_fee_wei", 0))
+    return (int(entry["gas_cost_wei"]) - data_wei) * price, data_wei * price
+
+
+def _net(entry: dict[str, Any], paid_base: Decimal) -> Decimal:
+    """Return what was realised less what was paid, in dollars."""
+    detail = entry["detail"]
+    planned = int(detail["planned_profit_raw"])
+    gained = Decimal(detail["profit_base"]) / planned * int(entry["realised_raw"]) if planned else Decimal(0)
+    return (gained - paid_base) / int(detail["base_unit"])
+
+
 def _difference(entry: dict[str, Any]) -> str:
     missed = int(entry["realised_raw"]) - int(entry["expected_raw"])
     return f", {missed:+} raw" if entry["status"] == "success" and missed else ""
@@ -242,52 +301,6 @@ def _print_totals(console: Console, totals: dict[str, Any]) -> None:
     for key, verb, what in (("tokens", "realised", "realised"), ("dry_run", "expected", "a dry run would have earned")):
         for each in totals[key]:
             console.print(f"  {what} {each[f'{verb}_raw']} raw of {each['profit_token']}", soft_wrap=True)
-
-
-# --- words ----------------------------------------------------------------------------------------------------------
-
-
-def short(text: str, *, digits: int = 4) -> str:
-    """Return the first and last digits of an address or a hash."""
-    return text if len(text) <= 2 * digits + 3 else f"{text[: digits + 2]}…{text[-digits:]}"
-
-
-def symbol(token: str, tokens: Tokens) -> str:
-    """Return the token's symbol, or its short address when the report does not know it."""
-    return str(tokens[token]["symbol"]) if token in tokens else short(token)
-
-
-def whole(raw: str, token: str, tokens: Tokens) -> str:
-    """Return a raw amount in whole tokens, cut to what a person compares; raw when decimals are unknown."""
-    if token not in tokens:
-        return f"{int(raw)} raw"
-    value = Decimal(raw).scaleb(-tokens[token]["decimals"])
-    size = abs(value)
-    places = 2 if size >= 1000 else 4 if size >= 1 else 6
-    return f"{value:,.{places}f}"
-
-
-def amount(raw: str, token: str, tokens: Tokens) -> str:
-    """Return a raw amount in whole tokens with the symbol."""
-    return f"{whole(raw, token, tokens)} {symbol(token, tokens)}"
-
-
-def health_text(health_factor_wad: int, *, places: int = 4) -> str:
-    """Return a health factor, cut (never rounded up to 1) to `places` decimals.
-
-    A few wei of debt left make a health of millions, which is said as "> 100".
-    """
-    if health_factor_wad == MAX_UINT256:
-        return "no debt"
-    if health_factor_wad >= _FINE_HEALTH:
-        return "> 100"
-    unit = 10**places
-    return f"{Decimal(health_factor_wad * unit // WAD) / unit:.{places}f}"
-
-
-def ether_text(wei: int) -> str:
-    """Return an amount of native currency in whole units."""
-    return f"{Decimal(wei) / WAD:.6f}"
 
 
 def _address(console: Console, address: str) -> str:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from keeper.config.fields import AddressField, DecimalField, Section, Url
 from keeper.config.guards import GuardSettings, SendingSettings
+from keeper.domain.swaps import VenueKind
 
 
 class ChainSettings(Section):
@@ -25,6 +26,7 @@ class ChainSettings(Section):
     quorum: int | None = Field(default=None, ge=1)
     sequencer_feed: AddressField | None = None
     sequencer_grace_s: int = Field(default=3_600, ge=0)
+    l1_fee: Literal["none", "op-stack", "arbitrum"] | None = None
 
 
 class SignerSettings(Section):
@@ -40,6 +42,12 @@ class ExecutorSettings(Section):
     """`[executor]`: the deployed KeeperExecutor."""
 
     address: AddressField
+
+
+class FundingSettings(Section):
+    """`[funding]`: who lends beside the executor's own balance and the markets. `morpho` lends for nothing."""
+
+    morpho: AddressField | None = None
 
 
 class MarketSettings(Section):
@@ -62,7 +70,7 @@ class MarketSettings(Section):
 class VenueSettings(Section):
     """`[[venues]]`: one exchange to sell into. `fee_tiers` are in 1e-6 (3000 = 0.3 %)."""
 
-    protocol: Literal["uniswap-v2", "uniswap-v3"]
+    protocol: VenueKind
     factory: AddressField
     router: AddressField | None = None
     quoter: AddressField | None = None
@@ -98,6 +106,15 @@ class PolicySettings(Section):
     hub_tokens: tuple[AddressField, ...] | None = None
     max_gas_price_gwei: Annotated[DecimalField, Field(gt=0)] | None = None
     tip_profit_share: Annotated[DecimalField, Field(ge=0, le=Decimal("0.9"))] = Decimal(0)
+    tip_percentile: int = Field(default=50, ge=1, le=99)
+    min_tip_gwei: Annotated[DecimalField, Field(ge=0)] = Decimal(0)
+    max_tip_gwei: Annotated[DecimalField, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _check_tips(self) -> Self:
+        if self.max_tip_gwei is not None and self.max_tip_gwei < self.min_tip_gwei:
+            raise ValueError("max_tip_gwei is below min_tip_gwei")
+        return self
 
 
 class StateSettings(Section):
@@ -112,6 +129,7 @@ class Settings(Section):
     chain: ChainSettings
     signer: SignerSettings | None = None
     executor: ExecutorSettings | None = None
+    funding: FundingSettings = FundingSettings()
     markets: Annotated[tuple[MarketSettings, ...], Field(min_length=1)]
     venues: tuple[VenueSettings, ...] = ()
     feeds: tuple[FeedSettings, ...] = ()

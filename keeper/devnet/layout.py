@@ -156,7 +156,7 @@ class Venue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """A whole world. `executor` is there once the world deployed one."""
+    """A whole world. `executor` is there once the world deployed one, `morpho` where it was asked for."""
 
     chain_id: int
     deployer: Address
@@ -164,6 +164,12 @@ class Layout:
     venues: tuple[Venue, ...]
     borrowers: tuple[Address, ...] = ()
     executor: Address | None = None
+    morpho: Address | None = None
+
+    @property
+    def flash_lenders(self) -> list[Address]:
+        """Who lends for a call beside the market and the swap pools."""
+        return [] if self.morpho is None else [self.morpho]
 
     @classmethod
     def from_json(cls, raw: dict[str, Any]) -> Self:
@@ -178,6 +184,7 @@ class Layout:
             venues=tuple(_venue(item) for item in raw["venues"]),
             borrowers=tuple(raw["borrowers"]),
             executor=raw["executor"],
+            morpho=raw["morpho"],
         )
 
 

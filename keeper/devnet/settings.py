@@ -56,6 +56,8 @@ def config_toml(layout: Layout, options: SettingsOptions) -> str:
     ]
     if options.executor is not None:
         tables.append(toml_table("[executor]", address=options.executor))
+    if layout.morpho is not None:
+        tables.append(toml_table("[funding]", morpho=layout.morpho))
     if options.state_path is not None:
         tables.append(toml_table("[state]", path=options.state_path))
     if options.heartbeat_s is not None:

@@ -32,6 +32,7 @@ from keeper.devnet.layout import (
     MarketKind,
     Venue,
 )
+from keeper.devnet.morpho import deploy_morpho
 from keeper.devnet.pricing import raw_for_usd
 from keeper.devnet.settings import SettingsOptions, config_toml
 from keeper.devnet.tokens import approve_all, deploy_own, mint
@@ -63,6 +64,7 @@ class WorldOptions:
     liquidity_usd: int = 10_000_000
     uniswap_v2: bool = True  # in the Aave worlds, beside Uniswap V3
     venues: bool = True
+    morpho_usd: int = 0  # what Morpho has of each asset; 0: there is none
     extras: Extras = NO_EXTRAS  # of the real markets; the bundled one has none
     habits: Habits = USUAL_HABITS
     block_interval_s: int | None = 12  # each block is so much later than its parent; None: wall-clock seconds pass
@@ -195,9 +197,8 @@ class World:
         for venue in self.venues:
             factories[venue.protocol].append(venue.factory)
         async with self.transactions() as builder:
-            executor = deploy_own(
-                builder, "KeeperExecutor", operator, treasury, [operator], [self.market.pool], *factories.values()
-            )
+            lists = ([operator], [self.market.pool], *factories.values(), self.layout.flash_lenders)
+            executor = deploy_own(builder, "KeeperExecutor", operator, treasury, *lists)
             await builder.flush()
         self.layout = replace(self.layout, executor=executor.address)
         return executor.address
@@ -318,8 +319,9 @@ async def build_world(anvil: Anvil, options: WorldOptions) -> World:
     await builder.flush()
     depth_usd = options.pool_depth_usd if options.venues else 0
     venues = await deploy_venues(builder, market, depth_usd, uniswap_v2=options.uniswap_v2)
+    morpho = await deploy_morpho(builder, market, options.morpho_usd) if options.morpho_usd else None
     chain_id = await anvil.chain_id()
-    layout = Layout(chain_id=chain_id, deployer=builder.deployer, market=market, venues=venues)
+    layout = Layout(chain_id=chain_id, deployer=builder.deployer, market=market, venues=venues, morpho=morpho)
     world = World(anvil, layout, builder, options)
     if options.borrowers:
         await world.borrowers(options.borrowers)

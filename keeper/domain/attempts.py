@@ -31,8 +31,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Realised:
+    """What the treasury received by a run, raw units: the profit, and (token, amount) left over of other tokens."""
+
+    profit_raw: int
+    left_over: tuple[tuple[Address, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One line of the ledger. Raw amounts are units of `profit_token`; gas is what was paid.
+    """One line of the ledger. Raw amounts are units of `profit_token`; `gas_cost_wei` is all that was paid, data too.
 
     `transaction` and `block` are None for a dry run. `expected_raw` is the plan's profit at the
     including block's own time.

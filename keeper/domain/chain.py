@@ -51,7 +51,10 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A mined transaction. `ok` is the receipt's status."""
+    """A mined transaction. `ok` is the receipt's status.
+
+    `l1_fee_wei` is what a rollup took for the data, beside the gas; 0 where it takes nothing, or takes it as gas.
+    """
 
     transaction_hash: str
     ok: bool
@@ -61,6 +64,12 @@ class Receipt:
     effective_gas_price_wei: int
     contract_address: Address | None
     logs: tuple[Log, ...]
+    l1_fee_wei: int = 0
+
+    @property
+    def cost_wei(self) -> int:
+        """All that was paid for the transaction."""
+        return self.gas_used * self.effective_gas_price_wei + self.l1_fee_wei
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

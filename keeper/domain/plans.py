@@ -6,11 +6,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 from keeper.domain.chain import Head
-from keeper.domain.lending import LiquidationCall
-from keeper.domain.swaps import HopQuote
+from keeper.domain.lending import LiquidationCall, Outcome
+from keeper.domain.swaps import Sale
 from keeper.domain.units import Address
 
-Funding = Literal["own", "aave-flash-loan"]
+Funding = Literal["own", "aave-flash-loan", "uniswap-v3-flash", "morpho-flash"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fund:
+    """Where `amount_raw` of `token` comes from for the length of a run, and the premium it costs in that token.
+
+    `lender` is what is called: the lending pool, the flash lender, the swap pool; the zero address
+    for the executor's own balance. A "uniswap-v3-flash" takes what the last hop of the plan's first
+    leg pays before it pays that hop's `amount_in_raw`, and costs no premium.
+    """
+
+    source: Funding
+    lender: Address
+    token: Address
+    amount_raw: int
+    premium_raw: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,37 +41,55 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One liquidation with its funding and sale, sized at `head` for `inclusion_s`.
+    """The liquidation of one account in one transaction, sized at `head` for `inclusion_s`.
 
-    Amounts are raw units of the debt token except `seize_raw` (collateral) and the route's own.
-    `profit_raw` = proceeds - repay - premium, before gas. `epoch` identifies the state of the
-    position that the plan is for: it changes with every event that changes the position.
+    `steps` are one to three calls in order, each with its exact outcome on what the one before left.
+    `funds` has one entry for each debt token, in the order they are taken. `proceeds_raw` is what the
+    legs bring in `profit_token` (what was received of it, where nothing is sold);
+    `profit_raw` = proceeds - repaid - premium, all in `profit_token`, before gas. `epoch` identifies
+    the state of the position that the plan is for: it changes with every event that changes the position.
     """
 
     chain_id: int
     market: str
     pool: Address
-    call: LiquidationCall
     epoch: str
-    repay_raw: int
-    seize_raw: int
+    steps: tuple[Outcome, ...]
+    legs: Sale
+    funds: tuple[Fund, ...]
+    profit_token: Address
     proceeds_raw: int
-    route: tuple[HopQuote, ...]
-    funding: Funding
-    fund_raw: int
-    premium_raw: int
     profit_raw: int
     min_profit_raw: int
     deadline_block: int
     head: Head
     inclusion_s: int
     health_before_wad: int
-    health_after_wad: int
+
+    @property
+    def call(self) -> LiquidationCall:
+        """The first liquidation, after which the plan is named."""
+        return self.steps[0].call
 
     @property
     def account(self) -> Address:
         """The borrower."""
         return self.call.account
+
+    @property
+    def repay_raw(self) -> int:
+        """All that is repaid of the first liquidation's debt token."""
+        return sum(step.repaid_raw for step in self.steps if step.call.debt == self.call.debt)
+
+    @property
+    def seize_raw(self) -> int:
+        """All that is received of the first liquidation's collateral."""
+        return sum(step.received_raw for step in self.steps if step.call.collateral == self.call.collateral)
+
+    @property
+    def health_after_wad(self) -> int:
+        """The account's health factor after the last liquidation."""
+        return self.steps[-1].health_after_wad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +107,12 @@ class SimulatedPlan:
 
     `gas_units` is what the simulation used, `gas_limit` what will be offered. `_base` figures
     are in the market's base currency (1e8 = one US dollar on all supported markets): `notional_base`
-    is what is repaid, `native_price_base` the price of 1e18 wei.
+    is what is repaid, `native_price_base` the price of 1e18 wei. `l1_fee_wei` is what a rollup takes
+    for the data, beside `gas_cost_wei`; net profit = profit - gas cost - L1 fee. `premium_base` and
+    `slippage_base` are inside the profit already: what funds cost, and the oracle's value of what is
+    sold less what it brings (exchanges' fees included; negative where pools pay more than the oracle says).
+    `l1_gas_units` is the gas the data counts as, where a chain charges it so: beside `gas_units`, within `gas_limit`.
+    `l1_reserve_wei` is the most the data may cost beside the gas.
     """
 
     plan: Plan
@@ -89,3 +128,9 @@ class SimulatedPlan:
     base_unit: int
     notional_base: int
     native_price_base: int
+    l1_fee_wei: int = 0
+    l1_gas_units: int = 0
+    l1_reserve_wei: int = 0
+    l1_fee_base: int = 0
+    premium_base: int = 0
+    slippage_base: int = 0

@@ -1,161 +1,110 @@
-"""The profit of liquidating one pair of one account, as a function of the repay amount."""
+"""The profit of one more liquidation of one pair of an account, as a function of the repay amount."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
-from keeper.domain.fixed_point import mul_div_down
-from keeper.domain.lending import LiquidationCall, Outcome, Refused, RepayRange
-from keeper.domain.swaps import HopQuote, Route
-from keeper.domain.units import MAX_UINT256, WAD, Address
-from keeper.estimate.funding import Fund, choose_fund, needed_raw
-from keeper.estimate.gas import GasMemory, GasPrice, shape_of
-from keeper.ports import MarketView, VenueView
+from keeper.domain.fixed_point import mul_div_down, mul_div_up
+from keeper.domain.lending import Outcome, Refused, RepayRange
+from keeper.domain.units import BPS, MAX_UINT256, Address
+from keeper.estimate.runs import weigh
+from keeper.estimate.scene import Choice, Scene
+from keeper.ports import MarketView, PairView
 
-_MODEL_SLACK_RAW = 4
-"""Rounding may move what is received off a straight line by this much before the line is given up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One way to liquidate: exact amounts, and what is left of them after gas.
-
-    `profit_raw` is in the debt token before gas; `_base` figures are the market's base currency,
-    profit rounded down and cost up. `rank` is the net in base units times 1e18, for comparisons
-    finer than the base currency; `repaid_value` is the repay in the same unit.
-    """
-
-    outcome: Outcome
-    quotes: tuple[HopQuote, ...]
-    fund: Fund
-    proceeds_raw: int
-    profit_raw: int
-    gas_units: int
-    repaid_value: int
-    profit_base: int
-    gas_cost_base: int
-    rank: int
-
-    @property
-    def net_base(self) -> int:
-        """Profit less gas, in base units; negative for a loss."""
-        return self.profit_base - self.gas_cost_base
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """Everything a size is judged by: markets and pools at one instant, and what gas costs."""
-
-    view: MarketView
-    venues: VenueView
-    at_s: int
-    balances: Mapping[Address, int]
-    gas: GasPrice
-    memory: GasMemory
+_NO_LIMIT_RAW: Final = 1 << 128
+"""More than any account owes."""
 
 
 class PairCurve:
-    """One (debt, collateral) pair of one account; outcomes are remembered while it lives."""
+    """One (debt, collateral) pair of one account in `market`: that of the scene, or what earlier steps leave of it.
 
-    def __init__(self, scene: Scene, account: Address, debt: Address, collateral: Address) -> None:
+    What has been worked out is remembered while the curve lives.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        account: Address,
+        debt: Address,
+        collateral: Address,
+        *,
+        market: MarketView | None = None,
+    ) -> None:
         self.scene = scene
         self.account = account
         self.debt = debt
         self.collateral = collateral
-        self._price_base = scene.view.price_base(debt) or 0
-        self._unit = 10 ** scene.view.decimals(debt)
-        self._outcomes: dict[int, Outcome | None] = {}
+        self.market = market or scene.view
+        self._choices: dict[int, Choice | None] = {}
 
+    @cached_property
+    def pair(self) -> PairView | Refused:
+        """The pair as the market has it, or why nothing of it can be liquidated."""
+        return self.market.pair(self.account, self.debt, self.collateral, self.scene.at_s)
+
+    @cached_property
     def ranges(self) -> list[RepayRange]:
-        """Return all repay amounts the pool accepts, lowest first."""
-        return self.scene.view.ranges(self.account, self.debt, self.collateral, self.scene.at_s)
+        """All repay amounts the pool accepts, lowest first."""
+        return [] if isinstance(self.pair, Refused) else self.pair.ranges()
 
-    def routes(self) -> tuple[Route, ...]:
-        """Return the known ways to sell the collateral for the debt token."""
-        return tuple(self.scene.venues.routes(self.collateral, self.debt))
+    @property
+    def owed_raw(self) -> int:
+        """All that is owed of the debt."""
+        return 0 if isinstance(self.pair, Refused) else self.pair.owed_raw
+
+    @cached_property
+    def turns(self) -> list[int]:
+        """The repay amounts around which what may be done afterwards changes, ascending."""
+        return [] if isinstance(self.pair, Refused) else self.pair.turns()
+
+    @cached_property
+    def premiums_bps(self) -> tuple[int, ...]:
+        """The rates at which the debt may come to be borrowed."""
+        scene = self.scene
+        if any(held.get(self.debt, 0) >= self.owed_raw for held in (scene.balances, scene.lendable)):
+            return (0,)
+        rate_bps = scene.rates_bps.get(self.debt)
+        if rate_bps is None:
+            rate_bps = scene.rates_bps[self.debt] = scene.view.flash_fee_raw(self.debt, BPS) or 0
+        return (rate_bps, 0) if rate_bps else (0,)
 
     def outcome(self, cover_raw: int) -> Outcome | None:
         """Return exactly what the pool would do, None where it would refuse."""
-        if cover_raw not in self._outcomes:
-            call = LiquidationCall(
-                account=self.account, debt=self.debt, collateral=self.collateral, cover_raw=cover_raw
-            )
-            answer = self.scene.view.outcome(call, self.scene.at_s)
-            self._outcomes[cover_raw] = None if isinstance(answer, Refused) else answer
-        return self._outcomes[cover_raw]
+        answer = self.pair if isinstance(self.pair, Refused) else self.pair.outcome(cover_raw)
+        return None if isinstance(answer, Refused) else answer
 
-    def choice(self, route: Route, cover_raw: int) -> Choice | None:
-        """Return the exact result of one amount on one route; None when any part of it is impossible."""
-        outcome = self.outcome(cover_raw)
-        if outcome is None:
-            return None
-        quotes = self.scene.venues.quote(route, outcome.received_raw)
-        fund = choose_fund(self.scene.view, self.debt, needed_raw(outcome), self.scene.balances)
-        if quotes is None or fund is None:
-            return None
-        proceeds_raw = quotes[-1].amount_out_raw if quotes else outcome.received_raw
-        profit_raw = proceeds_raw - outcome.repaid_raw - fund.premium_raw
-        gas_units = self.scene.memory.guess(shape_of(route, fund.source, len(outcome.deficits)))
-        return Choice(
-            outcome=outcome,
-            quotes=quotes,
-            fund=fund,
-            proceeds_raw=proceeds_raw,
-            profit_raw=profit_raw,
-            gas_units=gas_units,
-            repaid_value=self.rank_of(outcome.repaid_raw, 0),
-            profit_base=mul_div_down(profit_raw, self._price_base, self._unit),
-            gas_cost_base=self.scene.gas.cost_base(gas_units),
-            rank=self.rank_of(profit_raw, gas_units),
-        )
+    def choice(self, cover_raw: int) -> Choice | None:
+        """Return exactly what this step alone comes to; None when any part of it is impossible."""
+        if cover_raw not in self._choices:
+            outcome = self.outcome(cover_raw)
+            self._choices[cover_raw] = None if outcome is None else weigh(self.scene, (outcome,))
+        return self._choices[cover_raw]
 
-    def rank_of(self, profit_raw: int, gas_units: int) -> int:
-        """Return what is left of a profit after gas, in base units times 1e18."""
-        gas = gas_units * self.scene.gas.wei_per_gas * self.scene.gas.native_price_base
-        return mul_div_down(profit_raw, self._price_base * WAD, self._unit) - gas
+    def peaks_raw(self, premium_bps: int) -> tuple[int, ...]:
+        """Return the repay amounts that would net most whatever is accepted, best first: one for each way to sell.
 
+        There the last unit of collateral sells at (1 + premium) / rate.
+        """
+        if isinstance(self.pair, Refused):
+            return ()
+        received, repaid = self.pair.rate
+        if self.debt == self.collateral:
+            return (_NO_LIMIT_RAW,) if received * BPS > repaid * (BPS + premium_bps) else ()
+        key = (self.debt, self.collateral, received, repaid, premium_bps)
+        sold = self.scene.peaks.get(key)
+        if sold is None:
+            price = repaid * (BPS + premium_bps), received * BPS
+            cost = self.scene.leg_cost_raw(self.debt)
+            sold = self.scene.peaks[key] = self.scene.venues.peaks(self.collateral, self.debt, *price, cost)
+        return tuple(mul_div_down(each, repaid, received) for each in sold)
 
-class SmoothRange:
-    """One range of explicit amounts, with what is received in it as a straight line.
-
-    The pool's own arithmetic is linear inside a range but for rounding, so that a search need not
-    ask it at every step; where the line does not hold, every step asks.
-    """
-
-    def __init__(self, curve: PairCurve, repay: RepayRange) -> None:
-        self.low, self.high = repay.low_raw, repay.high_raw
-        self._curve = curve
-        self._low_out = self._received(self.low)
-        self._high_out = self._received(self.high)
-        self._is_line = self._fits((self.low + self.high) >> 1) and self._fits((self.low + 3 * self.high) >> 2)
-
-    def received_raw(self, cover_raw: int) -> int | None:
-        """Return the collateral received for `cover_raw`, to a few units; None where it is unknown."""
-        if not self._is_line:
-            return self._received(cover_raw)
-        return self._line(cover_raw)
-
-    def debt_per_unit_raw(self) -> int:
-        """Return about how much repay brings one more unit of collateral, rounded up."""
-        gained = (self._high_out or 0) - (self._low_out or 0)
-        return mul_div_down(self.high - self.low, 1, gained) + 1 if gained > 0 else 0
-
-    def _received(self, cover_raw: int) -> int | None:
-        outcome = self._curve.outcome(cover_raw)
-        return None if outcome is None or outcome.repaid_raw != cover_raw else outcome.received_raw
-
-    def _line(self, cover_raw: int) -> int | None:
-        if self._low_out is None or self._high_out is None:
-            return None
-        if self.high == self.low:
-            return self._low_out
-        rise = mul_div_down(cover_raw - self.low, self._high_out - self._low_out, self.high - self.low)
-        return self._low_out + rise
-
-    def _fits(self, cover_raw: int) -> bool:
-        exact, line = self._received(cover_raw), self._line(cover_raw)
-        return exact is not None and line is not None and abs(exact - line) <= _MODEL_SLACK_RAW
+    def repay_for(self, received_raw: int) -> int:
+        """Return about the repay that brings so much collateral, rounded up."""
+        if isinstance(self.pair, Refused):
+            return 0
+        received, repaid = self.pair.rate
+        return mul_div_up(received_raw, repaid, received)
 
 
 def cover_of(repay: RepayRange) -> int:

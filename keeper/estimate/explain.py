@@ -5,9 +5,9 @@ from __future__ import annotations
 from keeper.domain.lending import Health, Outcome, Refused
 from keeper.domain.plans import Rejected
 from keeper.estimate.curve import PairCurve, cover_of
-from keeper.estimate.funding import choose_fund, needed_raw
+from keeper.estimate.funding import choose_funds, needed_raw
 from keeper.estimate.reasons import reject
-from keeper.estimate.sizing import lowers_health
+from keeper.estimate.steps import lowers_health, reaches
 from keeper.ports import MarketView
 
 _ORDER = (
@@ -26,18 +26,19 @@ def explain(view: MarketView, health: Health, curves: list[PairCurve], target_wa
     """Return why none of an account's pairs can be liquidated; `target_wad` None: by any amount."""
     if not curves:
         return reject(view.name, health.account, "no_collateral", "the account has debt and nothing to seize")
-    found = [_why_not(curve, health, target_wad) for curve in curves]
+    found = [why_not(curve, health, target_wad) for curve in curves]
     reason, detail = max(found, key=lambda each: _ORDER.index(each[0]))
     return reject(view.name, health.account, reason, detail)
 
 
-def _why_not(curve: PairCurve, health: Health, target_wad: int | None) -> tuple[str, str]:
+def why_not(curve: PairCurve, health: Health, target_wad: int | None) -> tuple[str, str]:
+    """Return why nothing comes of one pair: the reason and a sentence about it."""
     pair = f"debt {curve.debt}, collateral {curve.collateral}"
-    ranges = curve.ranges()
+    ranges = curve.ranges
     outcome = curve.outcome(cover_of(ranges[0])) if ranges else None
     if outcome is None:
         return _why_refused(curve, pair)
-    if target_wad is not None and not _reaches(curve, target_wad):
+    if target_wad is not None and not reaches(curve, target_wad):
         if lowers_health(curve, health.health_factor_wad):
             return "repay_lowers_health", f"{pair}: every repay lowers the account's health"
         return "target_health_unreachable", f"{pair}: no accepted repay reaches a health of {target_wad} wad"
@@ -45,16 +46,11 @@ def _why_not(curve: PairCurve, health: Health, target_wad: int | None) -> tuple[
 
 
 def _why_unsold(curve: PairCurve, pair: str, outcome: Outcome) -> tuple[str, str]:
-    if not curve.routes():
+    if not curve.scene.venues.routes(curve.collateral, curve.debt):
         return "no_route", f"{pair}: no configured venue leads from the collateral to the debt token"
-    if choose_fund(curve.scene.view, curve.debt, needed_raw(outcome), curve.scene.balances) is None:
+    if choose_funds(curve.scene.sources, (outcome,), ()) is None:
         return "no_funding", f"{pair}: neither the executor's balance nor a flash loan covers {needed_raw(outcome)}"
     return "pools_too_thin", f"{pair}: no pool takes the whole of {outcome.received_raw} seized"
-
-
-def _reaches(curve: PairCurve, target_wad: int) -> bool:
-    outcomes = (curve.outcome(cover_of(each)) for each in curve.ranges())
-    return any(outcome is not None and outcome.health_after_wad >= target_wad for outcome in outcomes)
 
 
 def _why_refused(curve: PairCurve, pair: str) -> tuple[str, str]:

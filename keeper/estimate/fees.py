@@ -6,6 +6,7 @@ from typing import Final
 
 from keeper.domain.chain import Head
 from keeper.domain.fixed_point import mul_div_down, mul_div_up
+from keeper.domain.l1_fee import L1Fee
 from keeper.domain.plans import Fees
 from keeper.domain.units import BPS, WAD
 
@@ -26,6 +27,12 @@ def next_base_fee_wei(head: Head) -> int:
     return head.base_fee_wei - step
 
 
+def bound_tip_wei(suggested_wei: int, *, least_wei: int, most_wei: int | None) -> int:
+    """Return the suggestion, moved between the operator's bounds."""
+    raised_wei = max(suggested_wei, least_wei)
+    return raised_wei if most_wei is None else min(raised_wei, most_wei)
+
+
 def decide_fees(head: Head, *, suggested_tip_wei: int, max_gas_price_wei: int | None) -> Fees | None:
     """Return what to offer in the next block; None when its base fee alone exceeds the bound.
 
@@ -40,6 +47,14 @@ def decide_fees(head: Head, *, suggested_tip_wei: int, max_gas_price_wei: int | 
         cap = min(cap, max_gas_price_wei)
     tip = min(suggested_tip_wei, cap - base_fee)
     return Fees(fee_cap_wei=cap, tip_wei=tip, expected_wei=base_fee + tip)
+
+
+def l1_reserve_wei(fee: L1Fee) -> int:
+    """Return the most the data may cost beside the gas: room for its price to double, as for the base fee.
+
+    Nothing where it is charged as gas, and so within the gas limit and the fee cap.
+    """
+    return 0 if fee.gas_units else fee.wei * _BASE_FEE_ROOM
 
 
 def share_profit(
@@ -68,7 +83,7 @@ def share_profit(
 
 
 def gas_limit_for(gas_units: int) -> int:
-    """Return the gas to offer for a transaction that used `gas_units` in simulation.
+    """Return the gas to offer for a transaction that used `gas_units` in simulation, data included where it is gas.
 
     What was used is net of refunds, which may be a fifth of what was needed on the way; each
     call keeps back one part in 64; and state touched by others first can cost a little more.

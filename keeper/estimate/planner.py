@@ -1,25 +1,36 @@
-"""Chooses what to do next: the plan that nets most on the pools as they will be."""
+"""Chooses what to do next: who is liquidated, how far, and in which order, on pools that all of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from functools import partial
+from itertools import islice
+from typing import Final
 
 from keeper.domain.fixed_point import mul_div_down
 from keeper.domain.lending import Health
 from keeper.domain.plans import Plan, Rejected
 from keeper.domain.units import WAD, Address
-from keeper.estimate import sizing
-from keeper.estimate.curve import Choice, PairCurve, Scene
-from keeper.estimate.explain import explain
+from keeper.estimate.burst import Burst, weigh_share
 from keeper.estimate.gas import GasMemory, GasPrice
+from keeper.estimate.offers import Key, Offer, Offering, steps_of
+from keeper.estimate.profile import Profile, find_runner_up, profile_of
 from keeper.estimate.reasons import reject, reject_profit
+from keeper.estimate.reprice import market_after
+from keeper.estimate.scene import Choice, Scene
 from keeper.estimate.settings import EstimateSettings
+from keeper.estimate.shares import Share
 from keeper.estimate.situation import Situation, find_bar, find_unpriced, gas_price
+from keeper.estimate.sizing import size
 from keeper.ports import MarketView, VenueView
 
-Key = tuple[str, Address]
+_CROWD: Final = 400
+"""With more accounts than this a run is one liquidation: time is short, and what is left of an account has its turn."""
+
+
+FindRunnerUp = Callable[[], int | None]
+"""Returns what an account's next best way would net, in base units; None where there is none. Takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +42,11 @@ class Proposal:
 
 
 class Planner:
-    """Greedy planning with lazy re-evaluation.
+    """Plans for one situation, one after another, each exact on what the accepted ones leave.
 
-    `next_plan` returns the best plan on the pools and positions as the accepted plans leave them.
-    An accepted plan moves them; whatever is then on top of the heap is sized again before it is
-    believed. Sizing is pure computation, a few milliseconds an account.
+    Asked for the first plan, it shares the pools out among all unhealthy accounts (see `burst`),
+    and hands the shares out, most valuable first. When they are all dealt with, what is left of
+    the pools is shared out again, until nobody pays any more.
     """
 
     def __init__(self, situation: Situation, settings: EstimateSettings, memory: GasMemory) -> None:
@@ -44,11 +55,17 @@ class Planner:
         self._memory = memory
         self._markets = dict(situation.markets)
         self._venues = situation.venues
-        self._version = 0
+        self._scenes: dict[str, Scene] = {}
         self._rejected: dict[tuple[str, Address | None], Rejected] = {}
-        self._heap: list[tuple[int, str, Address, int]] = []
-        self._proposals: dict[Key, Proposal] = {}
-        self._is_filled = False
+        self._healths: dict[Key, Health] = {}
+        self._offers: dict[Key, tuple[Offer, ...]] = {}
+        self._offerings: dict[str, Offering] = {}
+        self._least = settings.min_profit_base(WAD)
+        self._shares: dict[Key, Share] = {}
+        self._next: Proposal | None = None
+        self._is_filled = self._is_crowded = False
+        self._has_found = True
+        self._rounds = 0
 
     @property
     def markets(self) -> Mapping[str, MarketView]:
@@ -78,40 +95,65 @@ class Planner:
         refusal = find_bar(self._situation, self._settings, view, account)
         if refusal is not None:
             return refusal
-        health = view.health(account, self._situation.inclusion_s)
-        gas = self.gas_price(market)
-        if health is None or gas is None:
+        health, scene = view.health(account, self._situation.inclusion_s), self._scene(market)
+        if health is None or scene is None:
             return reject(market, account, "price_missing", "the oracle gives no price for a token of this account")
         if health.health_factor_wad >= WAD:
             return reject(market, account, "not_liquidatable", f"its health factor is {health.health_factor_wad} wad")
-        chosen = self._choose(view, health, gas)
-        return chosen if isinstance(chosen, Rejected) else self._judge(view, health, chosen)
+        chosen = self._size(scene, health)
+        return chosen if isinstance(chosen, Rejected) else self._propose(view, health, chosen)
+
+    def profile(self, market: str, account: Address) -> Profile | None:
+        """Return everything that decides about one account as things stand, None where it is healthy or unpriced."""
+        view, scene = self._markets[market], self._scene(market)
+        health = view.health(account, self._situation.inclusion_s)
+        if scene is None or health is None or health.health_factor_wad >= WAD:
+            return None
+        return profile_of(scene, health, self._settings.sizing, self._settings.target_health_wad)
+
+    def runner_up_of(self, plan: Plan) -> FindRunnerUp:
+        """Return a search, for when there is time, for what the runner-up of `plan` would net as things stand now."""
+        return partial(_runner_up_base, self._scene(plan.market), plan)
 
     def next_plan(self) -> Plan | None:
         """Return the best plan there is, None when nothing more is worth doing."""
         self._fill()
-        while self._heap:
-            _, market, account, version = self._heap[0]
-            if version == self._version:
-                return self._proposals[market, account].plan
-            heappop(self._heap)
-            self._push((market, account))
-        return None
+        while self._next is None and (self._shares or self._share_out()):
+            share = self._shares.pop(next(iter(self._shares)))
+            scene = self._scene(share.key[0])
+            self._next = None if scene is None else self._take_up(share, scene)
+            self._has_found = self._has_found or self._next is not None
+        return None if self._next is None else self._next.plan
+
+    def preview(self, most: int) -> list[Plan]:
+        """Return up to `most` plans that follow the next one if each is accepted, of those that have a share."""
+        plans: list[Plan] = []
+        markets, venues = dict(self._markets), self._venues
+        plan = None if self._next is None else self._next.plan
+        for share in islice(self._shares.values(), most):
+            if plan is not None:
+                markets[plan.market] = market_after(plan, markets[plan.market])
+                venues = venues.after([quote for leg in plan.legs for quote in leg.quotes])
+            scene = self._make_scene(markets[share.key[0]], venues)
+            proposal = None if scene is None else self._take_up(share, scene)
+            plan = None if proposal is None else proposal.plan
+            plans += [plan] if plan is not None else []
+        return plans
 
     def accept(self, plan: Plan) -> None:
         """Move markets and pools as `plan` will, and look at its account again."""
         key = (plan.market, plan.account)
-        self._take_off(key)
-        self._markets[plan.market] = self._markets[plan.market].after(plan.call, plan.inclusion_s)
-        self._venues = self._venues.after(plan.route)
-        self._version += 1
-        if self._is_unhealthy(key):
-            self._push(key)
+        self._forget(key)
+        self._markets[plan.market] = market_after(plan, self._markets[plan.market])
+        self._venues = self._venues.after([quote for leg in plan.legs for quote in leg.quotes])
+        self._scenes = {}
+        if self._is_filled:
+            self._look_at(key)
 
     def reject(self, plan: Plan, why: Rejected) -> None:
         """Give up on the account of `plan` for this situation."""
         key = (plan.market, plan.account)
-        self._take_off(key)
+        self._forget(key)
         self._rejected[key] = why
 
     def gas_price(self, market: str) -> GasPrice | None:
@@ -122,72 +164,141 @@ class Planner:
         if self._is_filled:
             return
         self._is_filled = True
-        for key in list(self.candidates()):
-            self._push(key)
+        keys = list(self.candidates())
+        self._is_crowded = len(keys) > _CROWD
+        for key in keys:
+            self._look_at(key)
 
-    def _push(self, key: Key) -> None:
-        assessed = self.assess(*key)
-        if isinstance(assessed, Rejected):
-            self._rejected[key] = assessed
+    def _look_at(self, key: Key) -> None:
+        """Find out what an account has to offer; an account that is barred is rejected, a healthy one forgotten."""
+        view, scene = self._markets[key[0]], self._scene(key[0])
+        health = view.health(key[1], self._situation.inclusion_s)
+        if health is None or health.health_factor_wad >= WAD:
             return
-        self._rejected.pop(key, None)
-        self._proposals[key] = assessed
-        # markets may count in different units: one unit of each is a dollar
-        worth = mul_div_down(assessed.choice.rank, WAD, self._markets[key[0]].base_unit)
-        heappush(self._heap, (-worth, *key, self._version))
+        refusal = find_bar(self._situation, self._settings, view, key[1])
+        if refusal is not None or scene is None:
+            self._rejected[key] = refusal or reject(*key, "price_missing", "gas cannot be valued")
+            return
+        self._healths[key] = health
+        self._offers[key] = self._offers_of(scene, health)
 
-    def _take_off(self, key: Key) -> None:
-        if self._heap and self._heap[0][1:3] == key:
-            heappop(self._heap)
-        else:
-            self._heap = [each for each in self._heap if each[1:3] != key]
-            self._heap.sort()
+    def _offers_of(self, scene: Scene, health: Health) -> tuple[Offer, ...]:
+        offering = self._offerings.get(scene.view.name)
+        if offering is None or offering.scene is not scene:
+            offering = self._offerings[scene.view.name] = Offering(scene, self._least, is_crowded=self._is_crowded)
+        if self._settings.sizing == "max-profit":
+            return tuple(offering.of(health))
+        choice = self._size(scene, health)
+        offer = offering.made_of(choice.steps) if isinstance(choice, Choice) else None
+        return () if offer is None else (offer,)
 
-    def _is_unhealthy(self, key: Key) -> bool:
-        health = self._markets[key[0]].health(key[1], self._situation.inclusion_s)
-        return health is not None and health.health_factor_wad < WAD
+    def _share_out(self) -> bool:
+        """Share the pools as they are now out among all accounts; return whether anybody got something.
 
-    def _choose(self, view: MarketView, health: Health, gas: GasPrice) -> Choice | Rejected:
-        scene = Scene(
+        That is the end of it when nothing came of the shares before.
+        """
+        if not self._offers:
+            return False
+        scenes = {name: scene for name in self._markets if (scene := self._scene(name)) is not None}
+        burst = Burst(
+            scenes,
+            self._venues,
+            self._offers,
+            self._healths,
+            size=self._size,
+            is_free=self._settings.sizing == "max-profit",
+            least=self._least,
+        )
+        shares = burst.share_out(reviews=0 if self._rounds else None) if self._has_found else []
+        self._shares = {share.key: share for share in shares}
+        self._has_found = False
+        self._rounds += 1
+        if not self._shares:
+            for key in list(self._offers):
+                self._rejected[key] = self._refuse(key, burst)
+                self._forget(key)
+        return bool(self._shares)
+
+    def _take_up(self, share: Share, scene: Scene) -> Proposal | None:
+        """Return the plan of a share on the market and pools of `scene`, None where it is not worth doing."""
+        steps = steps_of(scene.view, share.calls, scene.at_s)
+        choice = weigh_share(scene, steps, share) if steps else None
+        proposal = None if choice is None else self._propose(scene.view, self._healths[share.key], choice)
+        return proposal if isinstance(proposal, Proposal) else None
+
+    def _forget(self, key: Key) -> None:
+        self._next = None
+        self._healths.pop(key, None)
+        self._offers.pop(key, None)
+        self._shares.pop(key, None)
+
+    def _refuse(self, key: Key, burst: Burst) -> Rejected:
+        """Return why an account gets nothing of the pools as they are."""
+        bid = burst.best(key)
+        if bid is None:
+            assessed = self.assess(*key)
+            return assessed if isinstance(assessed, Rejected) else reject(*key, "not_profitable", "others pay more")
+        view, call = self._markets[key[0]], bid.offer.calls[0]
+        least_base = self._settings.min_profit_base(view.base_unit)
+        return reject_profit(
+            *key,
+            debt=call.debt,
+            collateral=call.collateral,
+            repay_raw=bid.offer.repaid_raw,
+            net_base=mul_div_down(bid.net, view.base_unit, WAD) + least_base,
+            least_base=least_base,
+            base_unit=view.base_unit,
+        )
+
+    def _scene(self, market: str) -> Scene | None:
+        """Return what sizes in `market` are judged by as things stand, None where gas cannot be valued."""
+        if market not in self._scenes:
+            scene = self._make_scene(self._markets[market], self._venues)
+            if scene is None:
+                return None
+            self._scenes[market] = scene
+        return self._scenes[market]
+
+    def _make_scene(self, view: MarketView, venues: VenueView) -> Scene | None:
+        gas = self.gas_price(view.name)
+        if gas is None:
+            return None
+        return Scene(
             view=view,
-            venues=self._venues,
+            venues=venues,
             at_s=self._situation.inclusion_s,
             balances=self._situation.balances,
             gas=gas,
             memory=self._memory,
+            flash_lender=self._situation.flash_lender,
+            lendable=self._situation.lendable,
         )
-        pairs = view.pairs(health.account)
-        curves = [PairCurve(scene, health.account, debt, collateral) for debt, collateral in pairs]
-        target_wad = self._settings.target_health_wad
-        match self._settings.sizing:
-            case "max-profit":
-                best = _most_profitable(curves)
-            case "max":
-                best = _best(sizing.largest_choice(curve) for curve in curves)
-            case "target-health":
-                best = self._least(curves, target_wad)
-        return best or explain(view, health, curves, target_wad if self._settings.sizing == "target-health" else None)
 
-    def _least(self, curves: list[PairCurve], target_wad: int) -> Choice | None:
-        """Return the reaching choice that repays the least value, of those that pay; else the best paying."""
-        reached = [choice for curve in curves if (choice := sizing.least_choice(curve, target_wad)) is not None]
-        paying = [choice for choice in reached if choice.rank > 0]
-        return min(paying, key=lambda each: each.repaid_value, default=_best(reached))
+    def _size(self, scene: Scene, health: Health) -> Choice | Rejected:
+        """Return what the operator's policy takes of an account, if that is worth doing."""
+        choice = size(scene, health, self._settings.sizing, self._settings.target_health_wad)
+        if isinstance(choice, Rejected):
+            return choice
+        return self._find_too_small(scene.view, choice) or choice
 
-    def _judge(self, view: MarketView, health: Health, choice: Choice) -> Proposal | Rejected:
+    def _find_too_small(self, view: MarketView, choice: Choice) -> Rejected | None:
         least_base = self._settings.min_profit_base(view.base_unit)
-        if choice.net_base <= 0 or choice.net_base < least_base:
-            return reject_profit(
-                view.name,
-                health.account,
-                debt=choice.outcome.call.debt,
-                collateral=choice.outcome.call.collateral,
-                repay_raw=choice.outcome.repaid_raw,
-                net_base=choice.net_base,
-                least_base=least_base,
-                base_unit=view.base_unit,
-            )
-        return Proposal(plan=self._make_plan(view, health, choice), choice=choice)
+        if choice.net_base > 0 and choice.net_base >= least_base:
+            return None
+        return reject_profit(
+            view.name,
+            choice.outcome.call.account,
+            debt=choice.outcome.call.debt,
+            collateral=choice.outcome.call.collateral,
+            repay_raw=choice.outcome.repaid_raw,
+            net_base=choice.net_base,
+            least_base=least_base,
+            base_unit=view.base_unit,
+        )
+
+    def _propose(self, view: MarketView, health: Health, choice: Choice) -> Proposal | Rejected:
+        refusal = self._find_too_small(view, choice)
+        return refusal or Proposal(plan=self._make_plan(view, health, choice), choice=choice)
 
     def _make_plan(self, view: MarketView, health: Health, choice: Choice) -> Plan:
         situation = self._situation
@@ -195,34 +306,21 @@ class Planner:
             chain_id=self._settings.chain_id,
             market=view.name,
             pool=view.pool,
-            call=choice.outcome.call,
             epoch=view.epoch(health.account),
-            repay_raw=choice.outcome.repaid_raw,
-            seize_raw=choice.outcome.received_raw,
+            steps=choice.steps,
+            legs=choice.legs,
+            funds=choice.funds,
+            profit_token=choice.profit_token,
             proceeds_raw=choice.proceeds_raw,
-            route=choice.quotes,
-            funding=choice.fund.source,
-            fund_raw=choice.fund.amount_raw,
-            premium_raw=choice.fund.premium_raw,
             profit_raw=choice.profit_raw,
             min_profit_raw=0,
             deadline_block=situation.head.number + self._settings.deadline_blocks,
             head=situation.head,
             inclusion_s=situation.inclusion_s,
             health_before_wad=health.health_factor_wad,
-            health_after_wad=choice.outcome.health_after_wad,
         )
 
 
-def _most_profitable(curves: Iterable[PairCurve]) -> Choice | None:
-    best: Choice | None = None
-    for curve in curves:
-        best = sizing.better_of(best, sizing.best_choice(curve, None if best is None else best.rank))
-    return best
-
-
-def _best(choices: Iterable[Choice | None]) -> Choice | None:
-    best: Choice | None = None
-    for choice in choices:
-        best = sizing.better_of(best, choice)
-    return best
+def _runner_up_base(scene: Scene | None, plan: Plan) -> int | None:
+    choice = None if scene is None else find_runner_up(scene, plan.account, plan.steps)
+    return None if choice is None else choice.net_base

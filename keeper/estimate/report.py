@@ -7,8 +7,8 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from keeper.domain.chain import Head
+from keeper.domain.documents import plan_parts
 from keeper.domain.plans import Rejected, SimulatedPlan
-from keeper.domain.swaps import HopQuote
 
 
 def estimate_report(
@@ -29,19 +29,11 @@ def plan_json(simulated: SimulatedPlan) -> dict[str, Any]:
     return {
         "market": plan.market,
         "account": plan.account,
-        "debt": plan.call.debt,
-        "collateral": plan.call.collateral,
-        "cover_raw": str(plan.call.cover_raw),
-        "repay_raw": str(plan.repay_raw),
-        "seize_raw": str(plan.seize_raw),
-        "proceeds_raw": str(plan.proceeds_raw),
-        "funding": plan.funding,
-        "fund_raw": str(plan.fund_raw),
-        "premium_raw": str(plan.premium_raw),
-        "route": [_hop_json(quote) for quote in plan.route],
+        **plan_parts(plan),
         "gas_units": simulated.gas_units,
         "gas_cost_wei": str(simulated.gas_cost_wei),
-        "profit_token": plan.call.debt,
+        "l1_fee_wei": str(simulated.l1_fee_wei),
+        "profit_token": plan.profit_token,
         "profit_raw": str(plan.profit_raw),
         "min_profit_raw": str(plan.min_profit_raw),
         "net_profit_usd": usd(simulated.net_profit_base, simulated.base_unit),
@@ -68,18 +60,6 @@ def usd(amount_base: int, base_unit: int) -> str:
         context.prec = 80
         places = context.divide(Decimal(1), Decimal(base_unit))
         return f"{context.divide(Decimal(amount_base), Decimal(base_unit)).quantize(places):f}"
-
-
-def _hop_json(quote: HopQuote) -> dict[str, Any]:
-    return {
-        "venue": quote.hop.venue,
-        "pool": quote.hop.pool,
-        "token_in": quote.hop.token_in,
-        "token_out": quote.hop.token_out,
-        "amount_in_raw": str(quote.amount_in_raw),
-        "amount_out_raw": str(quote.amount_out_raw),
-        "fee_pips": quote.hop.fee_pips,
-    }
 
 
 def _rejection_key(rejected: Rejected) -> tuple[str, str]:

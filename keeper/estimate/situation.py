@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from keeper.domain.chain import Head
 from keeper.domain.feeds import FeedStatus
+from keeper.domain.l1_fee import NO_L1_FEE, L1Fee
 from keeper.domain.plans import Fees, Rejected
 from keeper.domain.units import Address
 from keeper.estimate.gas import GasPrice
@@ -19,9 +20,11 @@ from keeper.ports import MarketView, VenueView
 class Situation:
     """Everything plans are made from, true at `head`.
 
-    `feeds` is keyed by market, then token. `balances` is what the executor itself holds.
+    `feeds` is keyed by market, then token. `balances` is what the executor itself holds,
+    `lendable` what `flash_lender` does.
     `fees` is None where the next base fee exceeds the operator's bound. `native_price_base` is the
     price of 1e18 wei in base units, for markets that do not list the wrapped native token.
+    `l1_fee` is what a rollup charges for the data of a usual run.
     """
 
     head: Head
@@ -31,7 +34,10 @@ class Situation:
     feeds: Mapping[str, Mapping[Address, FeedStatus]]
     fees: Fees | None
     balances: Mapping[Address, int] = field(default_factory=dict)
+    flash_lender: Address | None = None
+    lendable: Mapping[Address, int] = field(default_factory=dict)
     native_price_base: int | None = None
+    l1_fee: L1Fee = NO_L1_FEE
 
 
 def gas_price(situation: Situation, settings: EstimateSettings, view: MarketView) -> GasPrice | None:
@@ -39,7 +45,9 @@ def gas_price(situation: Situation, settings: EstimateSettings, view: MarketView
     price_base, _ = _native_price(situation, settings, view)
     if situation.fees is None or price_base is None:
         return None
-    return GasPrice(wei_per_gas=situation.fees.expected_wei, native_price_base=price_base)
+    return GasPrice(
+        wei_per_gas=situation.fees.expected_wei, native_price_base=price_base, l1_fee_wei=situation.l1_fee.wei
+    )
 
 
 def find_bar(situation: Situation, settings: EstimateSettings, view: MarketView, account: Address) -> Rejected | None:

@@ -1,139 +1,63 @@
-"""Which pair, how much, by which route: the choice that earns most after gas."""
+"""Which liquidations of an account, how much of each, sold and funded how: what the operator's policy takes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
 
-from keeper.domain.swaps import Route
-from keeper.domain.units import MAX_UINT256
-from keeper.estimate.curve import Choice, PairCurve, SmoothRange, cover_of
-from keeper.estimate.funding import choose_fund
-from keeper.estimate.routes import bound_routes
-from keeper.estimate.search import first_true, is_better, search_concave
-
-_SEARCH_STEPS: Final = 34
-"""Narrows a range to a ten-millionth of itself; the curve is flat to far less than that at its top."""
-_PROBE_SHIFT: Final = 14
-_HAIR_SHIFT: Final = 20
-_TRIM_STEPS_LIMIT: Final = 1 << 52
+from keeper.domain.lending import Health
+from keeper.domain.plans import Rejected
+from keeper.domain.units import Address
+from keeper.estimate.curve import PairCurve
+from keeper.estimate.explain import explain
+from keeper.estimate.scene import Choice, Scene, better_of
+from keeper.estimate.sequence import Effort, RunSearch
+from keeper.estimate.settings import Sizing
+from keeper.estimate.steps import largest_step, least_step
 
 
-def best_choice(curve: PairCurve, floor: int | None = None) -> Choice | None:
-    """Return the choice with the greatest net profit; of equals the smaller repay; None when nothing can be sold.
+def size(
+    scene: Scene, health: Health, policy: Sizing, target_health_wad: int, effort: Effort = "thorough"
+) -> Choice | Rejected:
+    """Return what `policy` takes of an unhealthy account, or why nothing can be done about it.
 
-    What asking for all would add to the best explicit amount by a hair's breadth (a millionth) is
-    left alone: it would be a few seconds' interest, and its price is a profit that depends on the
-    second of inclusion. A choice of a rank under `floor`, already reached by another pair, need
-    not be found.
+    "max-profit" takes the run of up to three liquidations that nets most, "max" the pair that nets
+    most when all that is accepted is repaid, "target-health" the reaching repay of the least value
+    among those that pay. The choice may be a loss: whether it is worth doing is the caller's
+    decision. One `scene` should serve all accounts of a market at one instant. A quick search finds
+    what a thorough one does but where amounts of several steps have to be weighed against each other.
     """
+    curves = find_curves(scene, health.account)
+    match policy:
+        case "max-profit":
+            choice = best_choice(scene, health.account, curves, effort)
+        case "max":
+            choice = _best(largest_step(curve) for curve in curves)
+        case "target-health":
+            choice = _least(curves, target_health_wad)
+    return choice or explain(scene.view, health, curves, target_health_wad if policy == "target-health" else None)
+
+
+def find_curves(scene: Scene, account: Address) -> list[PairCurve]:
+    """Return the curves of all pairs of an account."""
+    return [PairCurve(scene, account, debt, collateral) for debt, collateral in scene.view.pairs(account)]
+
+
+def best_choice(
+    scene: Scene, account: Address, curves: Sequence[PairCurve], effort: Effort = "thorough"
+) -> Choice | None:
+    """Return the run that nets most; None when nothing at all can be sold and funded."""
+    return RunSearch(scene, account, curves, effort).run()
+
+
+def _least(curves: Iterable[PairCurve], target_wad: int) -> Choice | None:
+    """Return the reaching choice that repays the least value, of those that pay; else the best paying."""
+    reached = [choice for curve in curves if (choice := least_step(curve, target_wad)) is not None]
+    paying = [choice for choice in reached if choice.rank > 0]
+    return min(paying, key=lambda each: each.repaid_value, default=_best(reached))
+
+
+def _best(choices: Iterable[Choice | None]) -> Choice | None:
     best: Choice | None = None
-    steady: Choice | None = None
-    ranges = curve.ranges()
-    smooth = [SmoothRange(curve, each) for each in ranges if not each.cover_max]
-    asks_for_all = any(each.cover_max for each in ranges)
-    for bound, route in bound_routes(curve, ranges, floor):
-        if best is not None and bound < best.rank:
-            break
-        if asks_for_all:
-            best = better_of(best, curve.choice(route, MAX_UINT256))
-        for span in smooth:
-            steady = better_of(steady, _best_inside(curve, span, route))
-            best = better_of(best, steady)
-    if best is not None and steady is not None and best.rank - steady.rank <= best.rank >> _HAIR_SHIFT:
-        return steady
+    for choice in choices:
+        best = better_of(best, choice)
     return best
-
-
-def largest_choice(curve: PairCurve) -> Choice | None:
-    """Return the choice that repays the most the pool accepts, on the route that pays best for it."""
-    ranges = curve.ranges()
-    if not ranges:
-        return None
-    top = max(ranges, key=lambda each: (each.high_raw, each.cover_max))
-    return _best_at(curve, curve.routes(), cover_of(top))
-
-
-def least_choice(curve: PairCurve, target_health_wad: int) -> Choice | None:
-    """Return the choice with the least repay after which health is at least `target_health_wad`.
-
-    None when no accepted amount reaches it, or the collateral cannot be sold.
-    """
-    for each in curve.ranges():
-        if not _reaches(curve, cover_of(each), target_health_wad):
-            continue
-        if each.cover_max:
-            return _best_at(curve, curve.routes(), MAX_UINT256)
-        least = first_true(lambda cover: _reaches(curve, cover, target_health_wad), each.low_raw, each.high_raw)
-        return _best_at(curve, curve.routes(), least)
-    return None
-
-
-def lowers_health(curve: PairCurve, health_wad: int) -> bool:
-    """Whether the largest accepted repay leaves the account less healthy than it is."""
-    ranges = curve.ranges()
-    outcome = curve.outcome(cover_of(ranges[-1])) if ranges else None
-    return outcome is not None and outcome.health_after_wad < health_wad
-
-
-def better_of(one: Choice | None, other: Choice | None) -> Choice | None:
-    """Return the choice of higher rank, of equals the one that repays less, of those the first."""
-    if one is None or other is None:
-        return other if one is None else one
-    if (other.rank, -other.outcome.repaid_raw) > (one.rank, -one.outcome.repaid_raw):
-        return other
-    return one
-
-
-def _reaches(curve: PairCurve, cover_raw: int, target_health_wad: int) -> bool:
-    outcome = curve.outcome(cover_raw)
-    return outcome is not None and outcome.health_after_wad >= target_health_wad
-
-
-def _best_at(curve: PairCurve, routes: Iterable[Route], cover_raw: int) -> Choice | None:
-    best: Choice | None = None
-    for route in routes:
-        best = better_of(best, curve.choice(route, cover_raw))
-    return best
-
-
-def _best_inside(curve: PairCurve, span: SmoothRange, route: Route) -> Choice | None:
-    """Return the best choice on one route inside one range, evaluated exactly."""
-
-    def profit_raw(cover_raw: int) -> int | None:
-        received_raw = span.received_raw(cover_raw)
-        quotes = None if not received_raw else curve.scene.venues.quote(route, received_raw)
-        fund = choose_fund(curve.scene.view, curve.debt, cover_raw, curve.scene.balances)
-        if received_raw is None or quotes is None or fund is None:
-            return None
-        proceeds_raw = quotes[-1].amount_out_raw if quotes else received_raw
-        return proceeds_raw - cover_raw - fund.premium_raw
-
-    low, high = span.low, span.high
-    probe = high - ((high - low) >> _PROBE_SHIFT)
-    if probe < high and is_better(profit_raw(high), profit_raw(probe)):
-        top = high  # still rising at the upper end
-    else:
-        top = search_concave(profit_raw, low, high, steps=_SEARCH_STEPS)
-    best: Choice | None = None
-    for cover_raw in sorted({span.low, *range(max(top - 2, span.low), min(top + 2, span.high) + 1), span.high}):
-        best = better_of(best, curve.choice(route, cover_raw))
-    return _trim(curve, span, route, best)
-
-
-def _trim(curve: PairCurve, span: SmoothRange, route: Route, best: Choice | None) -> Choice | None:
-    """Return the same sale for the least repay that brings it: a coarse collateral rounds in our favour."""
-    if best is None or best.profit_raw <= 0:
-        return best
-    step = span.debt_per_unit_raw()
-    received_raw = best.outcome.received_raw
-    cover_raw = best.outcome.call.cover_raw
-    low = max(span.low, cover_raw - step)
-    if not 1 < step < _TRIM_STEPS_LIMIT or low >= cover_raw:
-        return best
-
-    def brings_it(amount_raw: int) -> bool:
-        outcome = curve.outcome(amount_raw)
-        return outcome is not None and outcome.received_raw >= received_raw
-
-    return better_of(best, curve.choice(route, first_true(brings_it, low, cover_raw)))

@@ -20,8 +20,8 @@ from keeper.lab.fall import POLICIES, Fall, Step, run_fall
 from keeper.store.ledger import entry_json
 
 _SHOWN_POLICY = "tiered"
-_WIDTH = 150
-_FULL_WIDTH = 142
+_WIDTH = 160
+_FULL_WIDTH = 152
 """Terminals with fewer columns get shorter figures and no frames: everything then fits 80."""
 
 
@@ -56,16 +56,14 @@ async def run_demo(*, seed: int, quiet: bool) -> dict[str, Any]:
 
 def _check(falls: Sequence[Fall]) -> None:
     for fall in falls:
-        realised: dict[str, int] = {}
         for entry in fall.entries:
             if entry.status != "success" or entry.expected_raw != entry.realised_raw:
                 raise Failed(
                     f"{entry.transaction} ended as {entry.status}: {entry.realised_raw} of {entry.expected_raw}"
                 )
-            symbol = fall.asset(str(entry.profit_token)).symbol
-            realised[symbol] = realised.get(symbol, 0) + entry.realised_raw
-        if realised != {symbol: raw for symbol, raw in fall.treasury_raw.items() if raw}:
-            raise Failed(f"the treasury gained {fall.treasury_raw}, the ledger says {realised}")
+        booked = {symbol: fall.realised_raw(symbol) + fall.left_over_raw(symbol) for symbol in fall.treasury_raw}
+        if booked != fall.treasury_raw:
+            raise Failed(f"the treasury gained {fall.treasury_raw}, the ledger says {booked}")
 
 
 def _step_line(step: Step) -> str:
@@ -98,35 +96,51 @@ def _short_row(fall: Fall, entry: LedgerEntry) -> list[str]:
     """Return a row in which only the route names tokens: from what was seized to what was repaid and earned."""
     detail: dict[str, Any] = entry.detail
     debt, collateral = fall.asset(detail["debt"]), fall.asset(detail["collateral"])
-    hops = [fall.asset(hop["token_out"]).symbol for hop in detail["route"]]
+    earned = fall.asset(str(entry.profit_token))
     before, after = (_health(detail[f"health_{when}_wad"], places=2) for when in ("before", "after"))
     return [
         str(entry.account)[:6],
         f"{before}→{after}",
         f"{fall.whole(debt, int(detail['repay_raw'])):,.0f}",
-        "→".join([collateral.symbol, *hops]),
+        _sale(fall, detail, "→") or collateral.symbol,
         f"{fall.whole(collateral, int(detail['seize_raw'])):,.2f}",
         f"{int(detail['gas_used']) // 1000}k",
-        f"{fall.whole(debt, entry.expected_raw):,.2f}",
-        f"{fall.whole(debt, entry.realised_raw):,.2f}",
+        f"{fall.whole(earned, entry.expected_raw):,.2f}",
+        f"{fall.whole(earned, entry.realised_raw):,.2f}",
     ]
 
 
 def _row(fall: Fall, entry: LedgerEntry) -> list[str]:
     detail: dict[str, Any] = entry.detail
     debt, collateral = fall.asset(detail["debt"]), fall.asset(detail["collateral"])
-    hops = [fall.asset(hop["token_out"]).symbol for hop in detail["route"]]
+    earned = fall.asset(str(entry.profit_token))
     return [
         f"{str(entry.account)[:8]}…",
         f"{_health(detail['health_before_wad'])} → {_health(detail['health_after_wad'])}",
-        f"{fall.whole(debt, int(detail['repay_raw'])):,.2f} {debt.symbol}",
+        f"{fall.whole(debt, int(detail['repay_raw'])):,.2f} {debt.symbol}{_more(detail, 'debt')}",
         "partial" if int(detail["health_after_wad"]) != MAX_UINT256 else "all",
-        f"{fall.whole(collateral, int(detail['seize_raw'])):,.4f} {collateral.symbol}",
-        " → ".join([collateral.symbol, *hops]) if hops else "none needed",
+        f"{fall.whole(collateral, int(detail['seize_raw'])):,.4f} {collateral.symbol}{_more(detail, 'collateral')}",
+        _sale(fall, detail, " → ") or "none needed",
         f"{int(detail['gas_used']):,}",
-        f"{fall.whole(debt, entry.expected_raw):,.6f}",
-        f"{fall.whole(debt, entry.realised_raw):,.6f} {debt.symbol}",
+        f"{fall.whole(earned, entry.expected_raw):,.6f}",
+        f"{fall.whole(earned, entry.realised_raw):,.6f} {earned.symbol}",
     ]
+
+
+def _sale(fall: Fall, detail: dict[str, Any], arrow: str) -> str:
+    """Return the tokens of the first leg in order, and how many legs there are besides."""
+    if not detail["legs"]:
+        return ""
+    first, *others = detail["legs"]
+    tokens = [first["token_in"], *(hop["token_out"] for hop in first["route"])]
+    more = f" +{len(others)}" if others else ""
+    return arrow.join(fall.asset(token).symbol for token in tokens) + more
+
+
+def _more(detail: dict[str, Any], side: str) -> str:
+    """Return how many more tokens there are on one side than the first pair's."""
+    others = len({step[side] for step in detail["steps"]}) - 1
+    return f" +{others}" if others else ""
 
 
 def _health(wad: str, *, places: int = 3) -> str:
@@ -137,11 +151,17 @@ def _health(wad: str, *, places: int = 3) -> str:
 
 def _treasury_line(fall: Fall) -> str:
     gains = ", ".join(
-        f"{fall.whole(asset, fall.treasury_raw[asset.symbol]):,.6f} {asset.symbol}"
+        f"{fall.whole(asset, raw):,.6f} {asset.symbol}"
         for asset in fall.assets
-        if fall.treasury_raw[asset.symbol]
+        if (raw := fall.realised_raw(asset.symbol))
     )
-    return f"\nThe treasury gained [bold]{gains}[/bold], which is what the ledger says to the last unit."
+    left_over = ", ".join(
+        f"{fall.whole(asset, raw):f} {asset.symbol}"
+        for asset in fall.assets
+        if (raw := fall.left_over_raw(asset.symbol))
+    )
+    rest = f" Left over beside: {left_over}." if left_over else ""
+    return f"\nThe treasury gained [bold]{gains}[/bold], which is what the ledger says to the last unit.{rest}"
 
 
 def _policy_table(falls: Sequence[Fall], *, narrow: bool) -> Table:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from eth_utils import keccak
 
@@ -17,7 +18,7 @@ from keeper.devnet.settings import SettingsOptions
 from keeper.devnet.world import World, WorldOptions, open_world
 from keeper.domain.attempts import LedgerEntry
 from keeper.domain.clock import SystemClock
-from keeper.domain.errors import Failed
+from keeper.domain.errors import Failed, RpcError
 from keeper.domain.units import BPS, WAD, Address, to_address
 from keeper.lab.operator import KeeperCommand
 from keeper.store import Store, open_store
@@ -27,7 +28,8 @@ FALL_STEPS = (-7, -7, -8, -40)
 """Percent by which every volatile asset falls, step by step; the last one is meant to hurt."""
 
 BORROWERS = 12
-_QUIET_S = 1.2
+_CALM_S, _QUIET_S = 0.5, 4.0
+"""Without a new entry for so long a step is over: the first when nobody is unhealthy any more."""
 _PATIENCE_S = 20.0
 _POLL_S = 0.1
 _POOL_DEPTH_USD = 6_000_000
@@ -63,7 +65,13 @@ class Fall:
     @property
     def liquidated_usd(self) -> Decimal:
         """Return the debt repaid."""
-        return sum((self._repaid_usd(step, each) for step in self.steps for each in step.entries), Decimal(0))
+        repaid = [
+            self._repaid_usd(step, each)
+            for step in self.steps
+            for entry in step.entries
+            for each in _parts(entry, "steps")
+        ]
+        return sum(repaid, Decimal(0))
 
     @property
     def borrowers_loss_usd(self) -> Decimal:
@@ -71,8 +79,9 @@ class Fall:
         total = Decimal(0)
         for step in self.steps:
             for entry in step.entries:
-                bonus_bps = self.asset(str(entry.detail["collateral"])).spec.bonus_bps
-                total += self._repaid_usd(step, entry) * (bonus_bps - BPS) / BPS
+                for each in _parts(entry, "steps"):
+                    bonus_bps = self.asset(each["collateral"]).spec.bonus_bps
+                    total += self._repaid_usd(step, each) * (bonus_bps - BPS) / BPS
         return total
 
     @property
@@ -87,6 +96,15 @@ class Fall:
                 total -= Decimal(entry.gas_cost_wei) / WAD * step.prices_usd[native]
         return total
 
+    def realised_raw(self, symbol: str) -> int:
+        """Return the profits in one token."""
+        return sum(each.realised_raw for each in self.entries if self.asset(str(each.profit_token)).symbol == symbol)
+
+    def left_over_raw(self, symbol: str) -> int:
+        """Return what runs with their profit in other tokens left over of one."""
+        rests: list[Any] = [rest for entry in self.entries for rest in _parts(entry, "left_over")]
+        return sum(int(rest["amount_raw"]) for rest in rests if self.asset(rest["token"]).symbol == symbol)
+
     def asset(self, token: str) -> Asset:
         """Return the reserve of a token address."""
         return next(asset for asset in self.assets if asset.token == token)
@@ -96,9 +114,15 @@ class Fall:
         """Return a raw amount in whole tokens."""
         return Decimal(raw).scaleb(-asset.spec.decimals)
 
-    def _repaid_usd(self, step: Step, entry: LedgerEntry) -> Decimal:
-        debt = self.asset(str(entry.detail["debt"]))
-        return self.whole(debt, int(str(entry.detail["repay_raw"]))) * step.prices_usd[debt.symbol]
+    def _repaid_usd(self, step: Step, liquidated: Mapping[str, Any]) -> Decimal:
+        debt = self.asset(liquidated["debt"])
+        return self.whole(debt, int(liquidated["repay_raw"])) * step.prices_usd[debt.symbol]
+
+
+def _parts(entry: LedgerEntry, name: str) -> list[dict[str, Any]]:
+    """Return one of the lists the ledger has about a run; empty when it is not there."""
+    parts: Any = entry.detail.get(name, ())
+    return list(parts)
 
 
 OnStep = Callable[[Fall, Step], None]
@@ -147,12 +171,12 @@ async def _step(world: World, store: Store, percent: int, *, seen: int) -> Step:
     volatile = {asset.symbol: percent for asset in world.market.assets if asset.spec.volatile}
     await world.shock(volatile)
     unhealthy = len(await world.unhealthy())
-    entries = await _liquidations(store, at_least=seen + 1 if unhealthy else seen)
+    entries = await _liquidations(world, store, at_least=seen + 1 if unhealthy else seen)
     return Step(percent=percent, prices_usd=await world.prices(), unhealthy=unhealthy, entries=tuple(entries[seen:]))
 
 
-async def _liquidations(store: Store, *, at_least: int) -> list[LedgerEntry]:
-    """Wait until the ledger has been quiet for a while; return its liquidations.
+async def _liquidations(world: World, store: Store, *, at_least: int) -> list[LedgerEntry]:
+    """Wait until nobody is unhealthy, or the ledger has been quiet for a while; return its liquidations.
 
     Raises Failed when the first one does not come.
     """
@@ -164,11 +188,20 @@ async def _liquidations(store: Store, *, at_least: int) -> list[LedgerEntry]:
         now = clock.monotonic_s()
         if len(found) != len(entries):
             entries, changed = found, now
-        if now - changed > _QUIET_S and len(entries) >= at_least:
+        is_calm = len(entries) >= at_least and now - changed > _CALM_S
+        if is_calm and (now - changed > _QUIET_S or await _is_healthy(world)):
             return entries
         if now - started > _PATIENCE_S:
             raise Failed("the daemon did not liquidate anything; its log says why")
         await asyncio.sleep(_POLL_S)
+
+
+async def _is_healthy(world: World) -> bool:
+    """Return whether nobody is unhealthy; no while the node is taking in a block, when it answers with half of it."""
+    try:
+        return not await world.unhealthy()
+    except RpcError:
+        return False
 
 
 async def _treasury(world: World) -> dict[str, int]:

@@ -97,7 +97,9 @@ def plan_made(plan: Plan) -> None:
         collateral=plan.call.collateral,
         repay_raw=str(plan.repay_raw),
         profit_raw=str(plan.profit_raw),
-        funding=plan.funding,
+        steps=len(plan.steps),
+        legs=len(plan.legs),
+        funding=plan.funds[0].source,
         block=plan.head.number,
     )
 

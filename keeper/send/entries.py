@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from keeper.domain.attempts import LedgerEntry
+from keeper.domain.attempts import LedgerEntry, Realised
 from keeper.domain.chain import Receipt
 from keeper.domain.plans import SimulatedPlan
 from keeper.send.intents import intent_key, plan_detail
@@ -17,18 +17,21 @@ def mined_entry(
     status: Literal["success", "reverted", "given-up"],
     *,
     expected_raw: int,
-    realised_raw: int,
+    realised: Realised,
     block_time_s: int,
 ) -> LedgerEntry:
-    """Return the entry of a transaction that used the slot's nonce; gas is what the receipt says was paid."""
+    """Return the entry of a transaction that used the slot's nonce; its cost is what the receipt says was paid."""
     detail: dict[str, object] = {
         **slot.intent.detail,
         "nonce": slot.nonce,
         "gas_used": receipt.gas_used,
         "effective_gas_price_wei": str(receipt.effective_gas_price_wei),
+        "l1_fee_wei": str(receipt.l1_fee_wei),
         "block_hash": receipt.block_hash,
         "block_timestamp_s": block_time_s,
     }
+    if realised.left_over:
+        detail["left_over"] = [{"token": token, "amount_raw": str(raw)} for token, raw in realised.left_over]
     if slot.intent.kind == "deploy":
         detail["contract_address"] = receipt.contract_address
     return LedgerEntry(
@@ -41,8 +44,8 @@ def mined_entry(
         status=status,
         profit_token=slot.intent.profit_token,
         expected_raw=expected_raw,
-        realised_raw=realised_raw,
-        gas_cost_wei=receipt.gas_used * receipt.effective_gas_price_wei,
+        realised_raw=realised.profit_raw,
+        gas_cost_wei=receipt.cost_wei,
         detail=detail,
     )
 
@@ -58,7 +61,7 @@ def dry_run_entry(simulated: SimulatedPlan) -> LedgerEntry:
         market=plan.market,
         account=plan.account,
         status="dry-run",
-        profit_token=plan.call.debt,
+        profit_token=plan.profit_token,
         expected_raw=plan.profit_raw,
         realised_raw=0,
         gas_cost_wei=0,

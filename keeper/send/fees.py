@@ -13,12 +13,9 @@ from keeper.store.records import Slot, Stake
 _RISE: Final = (113, 100)
 """Nodes ask for 10 or 12.5 %, some after rounding: 13 % passes them all."""
 
-_LARGEST_STEP: Final = (9, 8)
-"""A full block raises the base fee by an eighth."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class GasOffer:
     """A price per unit of gas: the most that is paid, and the part that goes to the block's builder."""
 
     fee_cap_wei: int
@@ -32,20 +29,13 @@ class TooDear:
     least_cap_wei: int
 
 
-def highest_base_fee_wei(base_fee_wei: int, blocks: int) -> int:
-    """Return the most the base fee can be after `blocks` full blocks, rounded up in each."""
-    for _ in range(blocks):
-        base_fee_wei = mul_div_up(base_fee_wei, *_LARGEST_STEP)
-    return base_fee_wei
-
-
-def offers_of(slot: Slot) -> list[Offer]:
+def offers_of(slot: Slot) -> list[GasOffer]:
     """Return what has been offered for the slot's nonce so far."""
-    signed = [Offer(fee_cap_wei=each.fee_cap_wei, tip_wei=each.tip_wei) for each in slot.attempts]
-    return signed or [Offer(fee_cap_wei=slot.payload.fee_cap_wei, tip_wei=slot.payload.tip_wei)]
+    signed = [GasOffer(fee_cap_wei=each.fee_cap_wei, tip_wei=each.tip_wei) for each in slot.attempts]
+    return signed or [GasOffer(fee_cap_wei=slot.payload.fee_cap_wei, tip_wei=slot.payload.tip_wei)]
 
 
-def raise_offer(earlier: Iterable[Offer], *, base_fee_wei: int, limit_wei: int | None) -> Offer | TooDear:
+def raise_offer(earlier: Iterable[GasOffer], *, base_fee_wei: int, limit_wei: int | None) -> GasOffer | TooDear:
     """Return the next offer: at least 13 % above all earlier ones on both fields, rounded up.
 
     The cap also covers twice the present base fee, as far as `limit_wei` allows.
@@ -58,7 +48,7 @@ def raise_offer(earlier: Iterable[Offer], *, base_fee_wei: int, limit_wei: int |
         if max(least_cap_wei, tip_wei) > limit_wei:
             return TooDear(least_cap_wei=max(least_cap_wei, tip_wei))
         cap_wei = min(cap_wei, limit_wei)
-    return Offer(fee_cap_wei=cap_wei, tip_wei=tip_wei)
+    return GasOffer(fee_cap_wei=cap_wei, tip_wei=tip_wei)
 
 
 def bump_limit_wei(slot: Slot, max_gas_price_wei: int | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keeper.domain.chain import Head
 from keeper.domain.units import Address
 from keeper.observe import events
-from keeper.send.fees import Offer
+from keeper.send.fees import GasOffer
 from keeper.send.gate import make_fill_gate
 from keeper.send.intents import empty_payload, fill_intent
 from keeper.send.settings import SendSettings
@@ -59,8 +59,8 @@ def _reserve(
     cap_wei = max(above.payload.fee_cap_wei, 2 * head.base_fee_wei + _TIP_WEI)
     if settings.max_gas_price_wei is not None:
         cap_wei = min(cap_wei, settings.max_gas_price_wei)
-    offer = Offer(fee_cap_wei=cap_wei, tip_wei=cap_wei if legacy else min(_TIP_WEI, cap_wei))
-    payload = empty_payload(sender, offer, legacy=legacy)
+    offer = GasOffer(fee_cap_wei=cap_wei, tip_wei=cap_wei if legacy else min(_TIP_WEI, cap_wei))
+    payload = empty_payload(sender, offer, legacy=legacy, l1_fee_wei=above.payload.l1_fee_wei)
     turn = journal.count_intents("fill", "")
     reserved = journal.reserve(
         fill_intent(chain_id=chain_id, sender=sender, nonce=nonce, turn=turn),

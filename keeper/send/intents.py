@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from keeper.domain.documents import plan_parts
 from keeper.domain.fixed_point import mul_div_down, mul_div_up
 from keeper.domain.plans import Fees, Plan, SimulatedPlan
 from keeper.domain.units import Address
-from keeper.send.fees import Offer, fee_ceiling_wei
+from keeper.send.fees import GasOffer, fee_ceiling_wei
 from keeper.store.records import Intent, Payload, Stake
 
 _USD_UNIT = 10**8
@@ -38,7 +39,7 @@ def to_intent(simulated: SimulatedPlan, sender: Address) -> Intent:
         kind="liquidation",
         market=plan.market,
         account=plan.account,
-        profit_token=plan.call.debt,
+        profit_token=plan.profit_token,
         expected_raw=plan.profit_raw,
         detail=plan_detail(simulated),
     )
@@ -54,6 +55,7 @@ def to_payload(simulated: SimulatedPlan) -> Payload:
         tip_wei=simulated.fees.tip_wei,
         deadline_block=simulated.plan.deadline_block,
         legacy=simulated.plan.head.base_fee_wei == 0,
+        l1_fee_wei=simulated.l1_reserve_wei,
     )
 
 
@@ -62,19 +64,24 @@ def to_stake(simulated: SimulatedPlan) -> Stake:
     unit = simulated.base_unit
     profit_usd_e8 = mul_div_down(max(0, simulated.profit_base), _USD_UNIT, unit)
     native_usd_e8 = mul_div_up(simulated.native_price_base, _USD_UNIT, unit)
+    # Data that is charged as gas is paid at the fee cap, like all gas; other data at its own price.
+    data_base = 0 if simulated.l1_gas_units else simulated.l1_fee_base
+    left_for_gas_usd_e8 = profit_usd_e8 - mul_div_up(data_base, _USD_UNIT, unit)
+    charged_units = simulated.gas_units + simulated.l1_gas_units
     return Stake(
         notional_usd_e8=mul_div_up(simulated.notional_base, _USD_UNIT, unit),
         profit_usd_e8=profit_usd_e8,
         native_usd_e8=native_usd_e8,
-        fee_ceiling_wei=fee_ceiling_wei(profit_usd_e8, native_usd_e8, simulated.gas_units),
+        fee_ceiling_wei=fee_ceiling_wei(left_for_gas_usd_e8, native_usd_e8, charged_units),
     )
 
 
 def to_tokens(simulated: SimulatedPlan) -> tuple[Address, ...]:
     """Return every token a plan touches."""
-    call = simulated.plan.call
-    hops = [quote.hop for quote in simulated.plan.route]
-    found = [call.debt, call.collateral, *(token for hop in hops for token in (hop.token_in, hop.token_out))]
+    plan = simulated.plan
+    hops = [quote.hop for leg in plan.legs for quote in leg.quotes]
+    found = [token for step in plan.steps for token in (step.call.debt, step.call.collateral)]
+    found += [token for hop in hops for token in (hop.token_in, hop.token_out)]
     return tuple(dict.fromkeys(found))
 
 
@@ -92,8 +99,11 @@ def fill_intent(*, chain_id: int, sender: Address, nonce: int, turn: int) -> Int
     )
 
 
-def empty_payload(sender: Address, offer: Offer, *, legacy: bool) -> Payload:
-    """Return the transaction that does nothing: it sends nothing to its own sender."""
+def empty_payload(sender: Address, offer: GasOffer, *, legacy: bool, l1_fee_wei: int) -> Payload:
+    """Return the transaction that does nothing: it sends nothing to its own sender.
+
+    `l1_fee_wei` is what is reserved for the data of the transaction it stands in for, which is longer.
+    """
     return Payload(
         to=sender,
         data=b"",
@@ -102,6 +112,7 @@ def empty_payload(sender: Address, offer: Offer, *, legacy: bool) -> Payload:
         tip_wei=offer.tip_wei,
         deadline_block=None,
         legacy=legacy,
+        l1_fee_wei=l1_fee_wei,
     )
 
 
@@ -119,7 +130,7 @@ def deploy_intent(*, key: str, chain_id: int, sender: Address) -> Intent:
     )
 
 
-def deploy_payload(data: bytes, gas_limit: int, fees: Fees, *, legacy: bool = False) -> Payload:
+def deploy_payload(data: bytes, gas_limit: int, fees: Fees, *, legacy: bool = False, l1_fee_wei: int = 0) -> Payload:
     """Return the transaction of a deployment; it stays valid for ever."""
     return Payload(
         to=None,
@@ -129,6 +140,7 @@ def deploy_payload(data: bytes, gas_limit: int, fees: Fees, *, legacy: bool = Fa
         tip_wei=fees.tip_wei,
         deadline_block=None,
         legacy=legacy,
+        l1_fee_wei=l1_fee_wei,
     )
 
 
@@ -136,24 +148,7 @@ def plan_detail(simulated: SimulatedPlan) -> dict[str, Any]:
     """Return the plan's figures for the ledger: amounts as decimal text, as everywhere in our JSON."""
     plan = simulated.plan
     return {
-        "debt": plan.call.debt,
-        "collateral": plan.call.collateral,
-        "repay_raw": str(plan.repay_raw),
-        "seize_raw": str(plan.seize_raw),
-        "proceeds_raw": str(plan.proceeds_raw),
-        "premium_raw": str(plan.premium_raw),
-        "funding": plan.funding,
-        "route": [
-            {
-                "venue": quote.hop.venue,
-                "pool": quote.hop.pool,
-                "token_in": quote.hop.token_in,
-                "token_out": quote.hop.token_out,
-                "amount_in_raw": str(quote.amount_in_raw),
-                "amount_out_raw": str(quote.amount_out_raw),
-            }
-            for quote in plan.route
-        ],
+        **plan_parts(plan),
         "planned_profit_raw": str(plan.profit_raw),
         "min_profit_raw": str(plan.min_profit_raw),
         "health_before_wad": str(plan.health_before_wad),
@@ -163,6 +158,12 @@ def plan_detail(simulated: SimulatedPlan) -> dict[str, Any]:
         "base_unit": str(simulated.base_unit),
         "planned_gas_units": simulated.gas_units,
         "planned_gas_cost_wei": str(simulated.gas_cost_wei),
+        "planned_l1_fee_wei": str(simulated.l1_fee_wei),
+        "gas_cost_base": str(simulated.gas_cost_base),
+        "l1_fee_base": str(simulated.l1_fee_base),
+        "premium_base": str(simulated.premium_base),
+        "slippage_base": str(simulated.slippage_base),
+        "runner_up_net_base": None,  # found and written after the plan was sent
         "plan_block": plan.head.number,
         "deadline_block": plan.deadline_block,
         "inclusion_s": plan.inclusion_s,

@@ -56,7 +56,7 @@ class Resend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bump:
-    """Offer more for the same plan, if it still pays then."""
+    """GasOffer more for the same plan, if it still pays then."""
 
     fee_cap_wei: int
     tip_wei: int
@@ -150,7 +150,11 @@ def _drop(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
     """Nothing of this slot was ever out: give the nonce back, or fill it when higher ones wait behind it."""
     if seen.highest:
         return Release(reason="refused by the node" if slot.attempts else "never signed")
-    return plan_cancel(slot, base_fee_wei=seen.base_fee_wei, settings=settings, reason="fills the nonce")
+    reason = "fills the nonce"
+    found = plan_cancel(slot, base_fee_wei=seen.base_fee_wei, settings=settings, reason=reason)
+    if isinstance(found, Stuck) and not slot.attempts:  # it replaces nothing: the price that was reserved will do
+        return Cancel(fee_cap_wei=slot.payload.fee_cap_wei, tip_wei=slot.payload.tip_wei, reason=reason)
+    return found
 
 
 def _cancel_reason(slot: Slot, newest: SignedAttempt, seen: Evidence) -> str | None:

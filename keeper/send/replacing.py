@@ -10,7 +10,7 @@ from keeper.domain.errors import RpcError, Stale, Transient
 from keeper.domain.fixed_point import mul_div_down
 from keeper.domain.units import WAD, Address
 from keeper.observe import events
-from keeper.send.fees import Offer
+from keeper.send.fees import GasOffer
 from keeper.send.gate import make_dearer_gate
 from keeper.send.intents import empty_payload
 from keeper.send.machine import Bump, Cancel, Stuck, plan_cancel
@@ -22,7 +22,10 @@ from keeper.store.records import Payload, Slot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """What the very calldata of a plan in flight would do on top of a head; `profit_raw` is of its profit token."""
+    """What the very calldata of a plan in flight would do on top of a head; `profit_raw` is of its profit token.
+
+    `gas_units` has the data in it where the chain charges it as gas.
+    """
 
     ok: bool
     profit_raw: int = 0
@@ -51,7 +54,7 @@ class Replacer:
         self._resimulate = resimulate
 
     async def bump(self, slot: Slot, bump: Bump, head: Head) -> bool:
-        """Offer more for the plan of `slot` if it still pays at that price; take it back when it pays no more.
+        """GasOffer more for the plan of `slot` if it still pays at that price; take it back when it pays no more.
 
         When that cannot be told, or the price is too high, nothing changes: the next head asks again. Return whether
         something was signed.
@@ -98,8 +101,8 @@ class Replacer:
 
     async def cancel(self, slot: Slot, decision: Cancel, head: Head) -> None:
         """Sign and send a transaction that does nothing in the place of all before."""
-        offer = Offer(fee_cap_wei=decision.fee_cap_wei, tip_wei=decision.tip_wei)
-        payload = empty_payload(self._sender, offer, legacy=slot.payload.legacy)
+        offer = GasOffer(fee_cap_wei=decision.fee_cap_wei, tip_wei=decision.tip_wei)
+        payload = empty_payload(self._sender, offer, legacy=slot.payload.legacy, l1_fee_wei=slot.payload.l1_fee_wei)
         refusal = self._reserve(slot, payload, head)
         if refusal is not None:
             await self.wait_out(slot, Stuck(reason=f"{decision.reason}, but {refusal} forbids the replacement"), head)
@@ -154,9 +157,10 @@ class Replacer:
 
 
 def _pays(slot: Slot, rerun: Rerun, fee_cap_wei: int) -> bool:
-    """Whether the profit of the re-run covers its gas even when all of the cap is paid."""
+    """Whether the profit of the re-run covers its gas even when all of the cap is paid, and its data."""
     stake, planned_raw = slot.stake, slot.intent.expected_raw
     if stake.native_usd_e8 <= 0 or planned_raw <= 0:
         return True
     profit_usd_e8 = mul_div_down(max(0, rerun.profit_raw), stake.profit_usd_e8, planned_raw)
-    return rerun.gas_units * fee_cap_wei * stake.native_usd_e8 <= profit_usd_e8 * WAD
+    cost_wei = rerun.gas_units * fee_cap_wei + slot.payload.l1_fee_wei
+    return cost_wei * stake.native_usd_e8 <= profit_usd_e8 * WAD

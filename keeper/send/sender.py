@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from keeper.domain.attempts import Attempt, LedgerEntry
+from keeper.domain.attempts import Attempt, LedgerEntry, Realised
 from keeper.domain.chain import Head, Receipt
 from keeper.domain.errors import Failed, Fatal
 from keeper.domain.plans import Fees, SimulatedPlan
@@ -57,8 +57,8 @@ from keeper.store import Store
 from keeper.store.journal import as_attempt
 from keeper.store.records import NO_STAKE, Intent, Payload, Slot, Stake
 
-Realise = Callable[[Receipt], int | None]
-"""Reads the profit (raw units of the profit token) from a liquidation's receipt; None when it is not there."""
+Realise = Callable[[Receipt], Realised | None]
+"""Reads what the treasury received from a liquidation's receipt; None when it is not there."""
 
 Expected = Callable[[Intent, int], int | None]
 """The plan's profit at a block time (seconds), None when the plan is no longer at hand."""
@@ -129,6 +129,7 @@ class TransactionSender:
         async with self._turn:
             head = await self._chain.head()
             await self._take_head(head)
+            self._brake.check()
             left = self._journal.live()
             self._taken_over = {slot.slot_id for slot in left}
             await self._readopt(head)
@@ -152,8 +153,11 @@ class TransactionSender:
         intent = to_intent(plan, self._signer.address)
         return await self._submit(intent, to_payload(plan), to_stake(plan), to_tokens(plan))
 
-    async def submit_deploy(self, data: bytes, gas_limit: int, fees: Fees) -> Attempt | str:
-        """Send a contract creation, like a plan. The same code still in flight is not sent a second time."""
+    async def submit_deploy(self, data: bytes, gas_limit: int, fees: Fees, l1_fee_wei: int = 0) -> Attempt | str:
+        """Send a contract creation, like a plan. The same code still in flight is not sent a second time.
+
+        `l1_fee_wei` is the most a rollup is expected to take for the data, beside the gas.
+        """
         sender = self._signer.address
         prefix = deploy_key_prefix(self._chain_id, sender, data)
         for slot in self._journal.live():
@@ -162,7 +166,8 @@ class TransactionSender:
         key = f"{prefix}{self._journal.count_intents('deploy', prefix)}"
         intent = deploy_intent(key=key, chain_id=self._chain_id, sender=sender)
         legacy = (await self._chain.head()).base_fee_wei == 0
-        return await self._submit(intent, deploy_payload(data, gas_limit, fees, legacy=legacy))
+        payload = deploy_payload(data, gas_limit, fees, legacy=legacy, l1_fee_wei=l1_fee_wei)
+        return await self._submit(intent, payload)
 
     async def settle(self, head: Head) -> list[LedgerEntry]:
         """Look for receipts of everything in flight, re-send or replace what needs it; return the new entries.
@@ -335,34 +340,32 @@ class TransactionSender:
                 self._give_up_foreign(slot, head)
             case Stuck():
                 await self._replacer.wait_out(slot, decision, head)
-            case Wait():
-                pass
         return None
 
     async def _finish(
         self, slot: Slot, status: Literal["success", "reverted", "given-up"], receipt: Receipt, head: Head
     ) -> LedgerEntry:
         block_time_s = await read_block_time_s(self._chain, receipt, head)
-        expected_raw, realised_raw = slot.intent.expected_raw, 0
+        expected_raw, realised = slot.intent.expected_raw, Realised(profit_raw=0)
         if status == "success" and slot.intent.kind == "liquidation":
             at_block_time = self._expected(slot.intent, block_time_s)
             expected_raw = expected_raw if at_block_time is None else at_block_time
             gained = self._realise(receipt)
             if gained is None:
                 events.profit_unreadable(transaction=receipt.transaction_hash)
-            realised_raw = gained or 0
+            realised = gained or realised
         entry = mined_entry(
             slot,
             receipt,
             status,
             expected_raw=expected_raw,
-            realised_raw=realised_raw,
+            realised=realised,
             block_time_s=block_time_s,
         )
         result = result_usd_e8(
             slot.stake,
             planned_raw=slot.intent.expected_raw,
-            realised_raw=realised_raw,
+            realised_raw=realised.profit_raw,
             gas_wei=entry.gas_cost_wei,
         )
         self._journal.finish(slot, status, receipt, entry, result_usd_e8=result)
@@ -388,6 +391,7 @@ class TransactionSender:
         for slot in self._journal.foreign():
             if slot.nonce >= self._chain_nonce or await read_receipts(self._chain, slot):
                 self._journal.reopen(slot)
+                self._taken_over.add(slot.slot_id)
                 await self._advance(self._journal.slot(slot.slot_id), head, patient=True)
 
     def _known_head(self) -> Head:

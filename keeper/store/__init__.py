@@ -1,4 +1,4 @@
-"""Journal, ledger and discoveries in one SQLite file; the only room that speaks SQL."""
+"""Journal and ledger in one SQLite file; the only room that speaks SQL."""
 
 from keeper.store.store import Store, open_store, set_aside
 

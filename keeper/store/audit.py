@@ -203,7 +203,7 @@ def _check_prices(slot: Slot) -> Iterator[Finding]:
         if attempt.kind == "bump" and ceiling is not None and attempt.fee_cap_wei > ceiling:
             yield "I5", f"{_name(slot)}: {attempt.transaction} offers more than its profit bears"
         reserved = slot.reserved_wei
-        if reserved is not None and attempt.gas_limit * attempt.fee_cap_wei > reserved:
+        if reserved is not None and attempt.gas_limit * attempt.fee_cap_wei + slot.payload.l1_fee_wei > reserved:
             yield "I10", f"{_name(slot)}: {attempt.transaction} may cost more than was reserved"
 
 

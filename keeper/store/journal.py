@@ -145,8 +145,16 @@ class Journal:
         return bool(self._database.rows(sql, (*self._owner, nonce)))
 
     def add_attempt(self, slot: Slot, attempt: SignedAttempt) -> None:
-        """Commit signed bytes before anything leaves the process; from here on they count as possibly sent."""
+        """Commit signed bytes before anything leaves the process; from here on they count as possibly sent.
+
+        The very same bytes may have been signed before for a slot that was given back: then they move to this one.
+        """
         with self._database.write() as connection:
+            connection.execute(
+                "DELETE FROM attempts WHERE transaction_hash = ?"
+                " AND slot_id IN (SELECT slot_id FROM slots WHERE state = 'released')",
+                (attempt.transaction,),
+            )
             connection.execute(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
                 (
@@ -173,14 +181,14 @@ class Journal:
     ) -> None:
         """Record what a node answered to one broadcast.
 
-        `surely_unknown` says that these bytes were never out before and were refused now; otherwise an attempt stays
-        possibly known for ever, whatever is answered to it later.
+        `surely_unknown` says that these bytes were never out before and were refused now; once a node may have them,
+        an attempt stays possibly known for ever, whatever is answered to it later.
         """
         with self._database.write() as connection:
             connection.execute(
-                "UPDATE attempts SET broadcast = ?, maybe_known = maybe_known AND NOT ?, last_sent_block = ?,"
+                "UPDATE attempts SET broadcast = ?, maybe_known = (maybe_known AND NOT ?) OR ?, last_sent_block = ?,"
                 " last_answer = ? WHERE transaction_hash = ?",
-                (result, surely_unknown, block, answer, transaction),
+                (result, surely_unknown, result != "refused", block, answer, transaction),
             )
             if result != "refused" and slot.state in {"reserved", "signed"}:
                 _set_state(connection, slot, "sent")
@@ -284,8 +292,8 @@ class Journal:
         cursor = connection.execute(
             "INSERT INTO slots (intent, chain_id, sender, nonce, state, recipient, data, gas_limit, fee_cap_wei,"
             " tip_wei, deadline_block, legacy, reserved_at_s, notional_usd_e8, profit_usd_e8, native_usd_e8,"
-            " fee_ceiling_wei, reserved_wei)"
-            " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " fee_ceiling_wei, reserved_wei, l1_fee_wei)"
+            " VALUES (?, ?, ?, ?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 intent.key,
                 *self._owner,
@@ -303,6 +311,7 @@ class Journal:
                 str(stake.native_usd_e8),
                 None if stake.fee_ceiling_wei is None else str(stake.fee_ceiling_wei),
                 str(payload.worst_case_wei),
+                str(payload.l1_fee_wei),
             ),
         )
         return int(cursor.lastrowid or 0)

@@ -31,6 +31,16 @@ def book_dry_run(database: Database, entry: LedgerEntry) -> None:
         insert_entry(connection, entry, None)
 
 
+def note_runner_up(database: Database, intent: str, net_base: int) -> None:
+    """Add what the runner-up would have netted to an intent and to what is booked for it already."""
+    with database.write() as connection:
+        for table, key in (("intents", "key"), ("ledger", "intent")):
+            connection.execute(
+                f"UPDATE {table} SET detail = json_set(detail, '$.runner_up_net_base', ?) WHERE {key} = ?",  # noqa: S608 - own names
+                (str(net_base), intent),
+            )
+
+
 def entry_json(entry: LedgerEntry) -> dict[str, object]:
     """Return the entry as `keeper pnl --json` prints it: amounts are decimal text."""
     return {

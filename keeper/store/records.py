@@ -60,11 +60,13 @@ class Payload:
     deadline_block: int | None
     legacy: bool = False
     """Sent as a type-0 transaction whose gas price is the fee cap."""
+    l1_fee_wei: int = 0
+    """The most a rollup is expected to take for the data, beside the gas; no field of a transaction bounds it."""
 
     @property
     def worst_case_wei(self) -> int:
-        """The most the transaction can cost in gas."""
-        return self.gas_limit * self.fee_cap_wei
+        """The most the transaction can cost."""
+        return self.gas_limit * self.fee_cap_wei + self.l1_fee_wei
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +131,7 @@ class Slot:
     @property
     def worst_case_wei(self) -> int:
         """The most this slot can cost: what is reserved for it, and never less than anything signed for it."""
-        costs = [attempt.gas_limit * attempt.fee_cap_wei for attempt in self.attempts]
+        costs = [attempt.gas_limit * attempt.fee_cap_wei + self.payload.l1_fee_wei for attempt in self.attempts]
         return max([self.payload.worst_case_wei if self.reserved_wei is None else self.reserved_wei, *costs])
 
 

@@ -80,4 +80,5 @@ def _spent(row: sqlite3.Row, settled_before: int) -> Spent:
 
 def _reserved_wei(row: sqlite3.Row) -> int:
     reserved = row["reserved_wei"]
+    # only a row of the first format holds no sum, and that knew of no L1 fee
     return int(row["fee_cap_wei"]) * int(row["gas_limit"]) if reserved is None else int(reserved)

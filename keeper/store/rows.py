@@ -35,6 +35,7 @@ def to_slot(row: sqlite3.Row, attempts: Sequence[sqlite3.Row]) -> Slot:
                 tip_wei=int(row["tip_wei"]),
                 deadline_block=row["deadline_block"],
                 legacy=bool(row["legacy"]),
+                l1_fee_wei=int(row["l1_fee_wei"]),
             ),
             transaction=row["mined_transaction"],
             block=row["mined_block"],

@@ -1,12 +1,13 @@
 """Tables of the state file. Amounts are decimal text: they outgrow SQLite's 64-bit integers.
 
 A new file is made as the first format was and then brought up step by step, like an old one: there is one way to the
-present format, and every new file walks it.
+present format, and every new file walks it. Old files also have the tables `discoveries` and `cursors`, which
+nothing reads.
 """
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 APPLICATION_ID: Final = 0x4B504552
 """Marks the file as ours in its header ("KPER")."""
 
@@ -102,20 +103,6 @@ FIRST_TABLES: Final = (
         detail TEXT
     ) STRICT
     """,
-    """
-    CREATE TABLE discoveries (
-        scope TEXT NOT NULL,
-        account TEXT NOT NULL,
-        PRIMARY KEY (scope, account)
-    ) STRICT, WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE cursors (
-        scope TEXT PRIMARY KEY,
-        last_block INTEGER NOT NULL,
-        block_hash TEXT NOT NULL
-    ) STRICT
-    """,
 )
 
 STEPS: Final = {
@@ -171,5 +158,7 @@ STEPS: Final = {
         "ALTER TABLE slots ADD COLUMN result_usd_e8 TEXT",
         "CREATE INDEX slots_by_time ON slots (chain_id, sender, reserved_at_s)",
     ),
+    # What a rollup may charge for the data, beside the gas.
+    2: ("ALTER TABLE slots ADD COLUMN l1_fee_wei TEXT NOT NULL DEFAULT '0'",),
 }
 """What leads from each format to the next, in one transaction."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.errors import ConfigError
-from keeper.domain.units import Address, to_address
+from keeper.domain.units import Address
 from keeper.store import ledger
 from keeper.store.audit import HashOf, audit
 from keeper.store.database import Database, open_database
@@ -19,7 +18,7 @@ from keeper.store.records import Mode
 
 
 class Store:
-    """Implements the ports Discoveries and Ledger, and hands out the journal of a signer.
+    """Implements the port Ledger, and hands out the journal of a signer.
 
     Used from one thread. Raises Failed when the file cannot be read or written.
     """
@@ -72,23 +71,6 @@ class Store:
         with self._database.write() as connection:
             write_mode(connection, mode, reason)
 
-    def load_accounts(self, scope: str) -> tuple[frozenset[Address], int, str] | None:
-        """Return (accounts, last block, its hash) of `scope`, None when nothing is kept."""
-        cursor = self._database.rows("SELECT last_block, block_hash FROM cursors WHERE scope = ?", (scope,))
-        if not cursor:
-            return None
-        rows = self._database.rows("SELECT account FROM discoveries WHERE scope = ?", (scope,))
-        accounts = frozenset(to_address(row["account"]) for row in rows)
-        return accounts, int(cursor[0]["last_block"]), str(cursor[0]["block_hash"])
-
-    def save_accounts(self, scope: str, found: Sequence[Address], last_block: int, block_hash: str) -> None:
-        """Add `found` and move the cursor, in one transaction."""
-        with self._database.write() as connection:
-            connection.executemany(
-                "INSERT OR IGNORE INTO discoveries VALUES (?, ?)", [(scope, account) for account in found]
-            )
-            connection.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", (scope, last_block, block_hash))
-
     def entries(self) -> list[LedgerEntry]:
         """Return the ledger in the order it was booked."""
         return ledger.read_entries(self._database)
@@ -96,6 +78,10 @@ class Store:
     def book_dry_run(self, entry: LedgerEntry) -> None:
         """Book what a dry run would have done, in the place of what an earlier one booked for the same intent."""
         ledger.book_dry_run(self._database, entry)
+
+    def note_runner_up(self, intent: str, net_base: int) -> None:
+        """Add what an account's next best way would have netted (base units) to the figures of an intent."""
+        ledger.note_runner_up(self._database, intent, net_base)
 
     def audit(self, hash_of: HashOf | None = None) -> dict[str, Any]:
         """Return what a replay of the journal finds; see `keeper.store.audit`."""

@@ -1,13 +1,15 @@
-"""What the router needs to know of a pool, whatever its kind."""
+"""What the rest needs to know of a pool and of a kind of exchange, whatever they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from keeper.domain.chain import Call, Log
 from keeper.domain.swaps import VenueKind
 from keeper.domain.units import Address
+from keeper.venues.curve import Curve
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,5 +62,40 @@ class Pool(Protocol):
     def quote(self, token_in: Address, amount_in_raw: int) -> int | None:
         """Return what the contract pays, to the unit; None when it cannot take the whole amount."""
 
+    def curve(self, token_in: Address) -> Curve:
+        """Return what the pool pays for more and more, in real numbers, never under `quote`."""
+
     def after(self, token_in: Address, amount_in_raw: int) -> Pool:
         """Return the pool as that swap leaves it. Raises ValueError when it has no quote."""
+
+
+P = TypeVar("P", bound=Pool)
+
+Ask = Callable[[Sequence[Call], str, int], Awaitable[list[bytes]]]
+"""Reads at one block: the calls, what they ask for (for the error), how many words each answer has at least.
+
+Raises ConfigError where a contract does not answer like one of its kind.
+"""
+
+
+class Venue(Protocol[P]):
+    """One kind of exchange: how its pools are found and read. It keeps no state."""
+
+    @property
+    def created(self) -> bytes:
+        """Topic 0 of the factory's log of a new pool."""
+
+    def fees(self, fee_tiers: Sequence[int]) -> Sequence[int]:
+        """Return the fees at which two tokens may have a pool, in pips, given what the operator names."""
+
+    def encode_find(self, factory: Address, token_a: Address, token_b: Address, fee_pips: int) -> Call:
+        """Return the read of a pool's address, the zero address when there is none."""
+
+    def blank(self, *, factory: Address, address: Address, token0: Address, token1: Address, fee_pips: int) -> P:
+        """Return a pool of which nothing is known yet but what it is."""
+
+    async def read(self, pools: Sequence[P], ask: Ask) -> list[P]:
+        """Return the pools with everything read."""
+
+    async def refresh(self, pools: Sequence[P], logs: Sequence[Log], ask: Ask) -> list[P]:
+        """Return pools that were true before `logs`, true again."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
@@ -37,7 +36,9 @@ _FACTORS: Final = (
     0x48A170391F7DC42444E8FA2,
 )
 _LOW_32: Final = (1 << 32) - 1
-_ALL_TICKS: Final = range(MIN_TICK, MAX_TICK + 1)
+_LOG_BITS: Final = 14
+_TICKS_PER_DOUBLING_X32: Final = 59543866431248
+"""log(2) / log(sqrt(1.0001)), with 32 binary places."""
 
 
 def compute_sqrt_ratio(tick: int) -> int:
@@ -60,7 +61,23 @@ sqrt_ratio_at = lru_cache(maxsize=1 << 16)(compute_sqrt_ratio)
 
 
 def tick_at(sqrt_price_x96: int) -> int:
-    """Return the greatest tick whose price does not exceed `sqrt_price_x96`."""
+    """Return the greatest tick whose price does not exceed `sqrt_price_x96`. Raises ValueError beyond the ends."""
     if not MIN_SQRT_RATIO <= sqrt_price_x96 < MAX_SQRT_RATIO:
         raise ValueError(f"no tick has the price {sqrt_price_x96}")
-    return bisect_right(_ALL_TICKS, sqrt_price_x96, key=compute_sqrt_ratio) - 1 + MIN_TICK
+    tick = min(_tick_below(sqrt_price_x96) + 2, MAX_TICK)
+    while compute_sqrt_ratio(tick) > sqrt_price_x96:
+        tick -= 1
+    return tick
+
+
+def _tick_below(sqrt_price_x96: int) -> int:
+    """Return the tick of a logarithm cut off after 14 binary places: at most two under the right one."""
+    whole = sqrt_price_x96.bit_length() - 1
+    mantissa = sqrt_price_x96 << 127 - whole if whole <= 127 else sqrt_price_x96 >> whole - 127
+    log_2 = whole - 96
+    for _ in range(_LOG_BITS):  # squaring doubles the logarithm: its next binary place is whether that reaches 2
+        mantissa = mantissa * mantissa >> 127
+        place = mantissa >> 128
+        mantissa >>= place
+        log_2 = log_2 << 1 | place
+    return log_2 * _TICKS_PER_DOUBLING_X32 >> 32 + _LOG_BITS

@@ -8,11 +8,15 @@ nothing rounded, hence empty words may be passed over at once.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from math import isqrt
 from typing import Final
 
 from keeper.domain.swaps import VenueKind
 from keeper.domain.units import MAX_UINT256, PIPS, Address
+from keeper.venues.curve import AMOUNT_BITS, LEVEL_BITS, Curve, Segment
 from keeper.venues.tick_math import (
     MAX_SQRT_RATIO,
     MAX_TICK,
@@ -26,6 +30,8 @@ _LOWEST: Final = MIN_SQRT_RATIO + 1
 _HIGHEST: Final = MAX_SQRT_RATIO - 1
 _MAX_AMOUNT: Final = 2**255 - 1
 _ROUND_96: Final = (1 << 96) - 1
+_ROOT_BITS: Final = 64
+_DEPTH_BITS: Final = AMOUNT_BITS + _ROOT_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,13 @@ class V3Pool:
         """Return the output of an exact-input swap without price limit; None when it would be partial."""
         swapped = swap_exact_in(self, zero_for_one=token_in == self.token0, amount_in_raw=amount_in_raw)
         return None if swapped is None else swapped.amount_out_raw
+
+    def curve(self, token_in: Address) -> Curve:
+        """Return one segment for each stretch between initialised ticks, from the price on."""
+        root = _root_of_kept(self.fee_pips)
+        if token_in == self.token0:
+            return Curve(self.sqrt_price_x96 * root >> _ROOT_BITS, _downwards(self, root))
+        return Curve((root << 2 * LEVEL_BITS - _ROOT_BITS) // self.sqrt_price_x96, _upwards(self, root))
 
     def after(self, token_in: Address, amount_in_raw: int) -> V3Pool:
         """Return the pool as the swap leaves it. Raises ValueError when it has no quote."""
@@ -154,6 +167,28 @@ def _sell_token1(pool: V3Pool, remaining: int) -> Swapped | None:
         tick = stop
         if not remaining:
             return _between(out, price, liquidity, tick)
+
+
+def _downwards(pool: V3Pool, root: int) -> Iterator[Segment]:
+    liquidity = pool.liquidity
+    for index in range(bisect_right(pool.ticks, pool.tick) - 1, -1, -1):
+        yield sqrt_ratio_at(pool.ticks[index]) * root >> _ROOT_BITS, (liquidity << _DEPTH_BITS) // root
+        liquidity -= pool.nets[index]
+    yield _LOWEST * root >> _ROOT_BITS, (liquidity << _DEPTH_BITS) // root
+
+
+def _upwards(pool: V3Pool, root: int) -> Iterator[Segment]:
+    liquidity, scaled = pool.liquidity, root << 2 * LEVEL_BITS - _ROOT_BITS
+    for index in range(bisect_right(pool.ticks, pool.tick), len(pool.ticks)):
+        yield scaled // sqrt_ratio_at(pool.ticks[index]), (liquidity << _DEPTH_BITS) // root
+        liquidity += pool.nets[index]
+    yield scaled // _HIGHEST, (liquidity << _DEPTH_BITS) // root
+
+
+@cache
+def _root_of_kept(fee_pips: int) -> int:
+    """Return the square root of the share that is left after the fee."""
+    return isqrt((PIPS - fee_pips << 2 * _ROOT_BITS) // PIPS)
 
 
 def _between(out: int, price: int, liquidity: int, tick: int | None) -> Swapped:

@@ -1,58 +1,21 @@
-"""All pools at one block, and the routes through them."""
+"""All pools at one block: what is quoted on them, and what is best sold where."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
-from keeper.domain.swaps import Hop, HopQuote, Route
+from keeper.domain.swaps import Hop, HopQuote, Leg, Route, Sale
 from keeper.domain.units import Address
+from keeper.venues.curve import Curve
 from keeper.venues.pools import Pool
+from keeper.venues.routes import RouteIndex, ShortRoutes
+from keeper.venues.sale import Division, PairSales
 
-Sides = dict[tuple[Address, Address], tuple[Hop, ...]]
+_MOST_REMEMBERED: Final = 1 << 16
 
-
-class RouteIndex:
-    """Which pools lie between which tokens; made anew only when the set of pools changes."""
-
-    def __init__(self, pools: Iterable[Pool], hub_tokens: Iterable[Address]) -> None:
-        self._hubs = tuple(sorted(set(hub_tokens)))
-        self._direct = _direct_hops(pools)
-        self._known: dict[tuple[Address, Address], tuple[Route, ...]] = {}
-
-    def routes(self, token_in: Address, token_out: Address) -> tuple[Route, ...]:
-        """Return direct routes, then those of two hops through a hub; one empty route for equal tokens."""
-        known = self._known.get((token_in, token_out))
-        if known is None:
-            known = ((),) if token_in == token_out else self._find(token_in, token_out)
-            self._known[token_in, token_out] = known
-        return known
-
-    def _find(self, token_in: Address, token_out: Address) -> tuple[Route, ...]:
-        direct = [(hop,) for hop in self._direct.get((token_in, token_out), ())]
-        through = [
-            (first, second)
-            for hub in self._hubs
-            if hub not in (token_in, token_out)
-            for first in self._direct.get((token_in, hub), ())
-            for second in self._direct.get((hub, token_out), ())
-        ]
-        return (*direct, *through)
-
-
-def _direct_hops(pools: Iterable[Pool]) -> Sides:
-    sides: dict[tuple[Address, Address], list[Hop]] = {}
-    for pool in pools:
-        for token_in, token_out in ((pool.token0, pool.token1), (pool.token1, pool.token0)):
-            hop = Hop(
-                venue=pool.venue,
-                factory=pool.factory,
-                pool=pool.address,
-                token_in=token_in,
-                token_out=token_out,
-                fee_pips=pool.fee_pips,
-            )
-            sides.setdefault((token_in, token_out), []).append(hop)
-    return {side: tuple(hops) for side, hops in sides.items()}
+PairKey = tuple[Address, Address, frozenset[Address]]
 
 
 class BookView:
@@ -62,10 +25,13 @@ class BookView:
     routes with the same first hop share them.
     """
 
-    def __init__(self, pools: Mapping[Address, Pool], index: RouteIndex) -> None:
+    def __init__(self, pools: Mapping[Address, Pool], index: RouteIndex | ShortRoutes) -> None:
         self._pools = pools
         self._index = index
         self._quotes: dict[tuple[Address, Address, int], int | None] = {}
+        self._curves: dict[tuple[Address, Address], Curve] = {}
+        self._sales: dict[PairKey, PairSales] = {}
+        self._before: dict[PairKey, PairSales] = {}
 
     @property
     def pools(self) -> Mapping[Address, Pool]:
@@ -91,14 +57,84 @@ class BookView:
             amount = out
         return tuple(quotes)
 
-    def proceeds(self, route: Route, amount_in_raw: int) -> int | None:
-        """Return what the last hop pays, as `quote` does, without the list of hops."""
-        amount: int | None = amount_in_raw
-        for hop in route:
-            if amount is None:
-                return None
-            amount = self._hop_out(hop, amount)
-        return amount
+    def sell(
+        self,
+        token_in: Address,
+        token_out: Address,
+        amount_in_raw: int,
+        leg_cost_raw: Callable[[Route], int],
+        avoid: frozenset[Address] = frozenset(),
+    ) -> Sale | None:
+        """Return the sale that brings most after the gas of its legs; None when the pools cannot take the amount."""
+        if token_in == token_out:
+            return ()
+        sales = self._pair(token_in, token_out, avoid)
+        return sales.best(amount_in_raw, leg_cost_raw, self.divide) if amount_in_raw > 0 else None
+
+    def promise(self, token_in: Address, token_out: Address, amount_in_raw: int) -> int:
+        """Return about the most that selling an amount can bring before gas: what the pools' curves say."""
+        if token_in == token_out:
+            return amount_in_raw
+        return self._pair(token_in, token_out, frozenset()).promise(amount_in_raw)
+
+    def asks(self, token_in: Address, token_out: Address, amount_out_raw: int) -> int | None:
+        """Return about the least that has to be sold to bring an amount; None when the pools do not bring it."""
+        if token_in == token_out:
+            return amount_out_raw
+        return self._pair(token_in, token_out, frozenset()).asks(amount_out_raw)
+
+    def apart(self) -> BookView:
+        """Return the same pools with the shortest routes alone, on which sales of different tokens hardly meet."""
+        if isinstance(self._index, ShortRoutes):
+            return self
+        view = BookView(self._pools, ShortRoutes(self._index))
+        view._curves = self._curves
+        return view
+
+    def peaks(
+        self,
+        token_in: Address,
+        token_out: Address,
+        least_out_raw: int,
+        per_in_raw: int,
+        leg_cost_raw: Callable[[Route], int],
+    ) -> tuple[int, ...]:
+        """Return the amounts at which sales down to a price gain most after the gas of their legs, best first."""
+        if token_in == token_out:
+            return ()
+        return self._pair(token_in, token_out, frozenset()).peaks((least_out_raw, per_in_raw), leg_cost_raw)
+
+    def divide(self, division: Division) -> Sale | None:
+        """Return exact legs, each on the pools as the earlier ones leave them; None when a pool refuses its amount."""
+        counts = Counter(hop.pool for route, _ in division for hop in route) if len(division) > 1 else Counter[str]()
+        moved: dict[Address, Pool] = {}
+        legs = []
+        for route, amount_in_raw in division:
+            quotes: list[HopQuote] = []
+            amount = amount_in_raw
+            for hop in route:
+                if counts[hop.pool] > 1:
+                    pool = moved.get(hop.pool) or self._pools[hop.pool]
+                    out = pool.quote(hop.token_in, amount)
+                    if out is not None:
+                        moved[hop.pool] = pool.after(hop.token_in, amount)
+                else:
+                    out = self._hop_out(hop, amount)
+                if out is None:
+                    return None
+                quotes.append(HopQuote(hop=hop, amount_in_raw=amount, amount_out_raw=out))
+                amount = out
+            legs.append(Leg(quotes=tuple(quotes)))
+        return tuple(legs)
+
+    def moved_to(self, pools: Mapping[Address, Pool]) -> BookView:
+        """Return a view of the same pools, some of which have moved; what this one found out of the others is kept."""
+        view = BookView(pools, self._index)
+        moved = {address for address, pool in pools.items() if self._pools[address] is not pool}
+        view._curves = {key: curve for key, curve in self._curves.items() if key[0] not in moved}
+        view._before = self._before | self._sales
+        view._sales = {key: sales for key, sales in self._sales.items() if sales.pools.isdisjoint(moved)}
+        return view
 
     def after(self, quotes: Sequence[HopQuote]) -> BookView:
         """Return the pools as these swaps leave them. Raises ValueError for a swap without a quote."""
@@ -108,7 +144,28 @@ class BookView:
         for quote in quotes:
             pool = moved[quote.hop.pool]
             moved[quote.hop.pool] = pool.after(quote.hop.token_in, quote.amount_in_raw)
-        return BookView(moved, self._index)
+        return self.moved_to(moved)
+
+    def _pair(self, token_in: Address, token_out: Address, avoid: frozenset[Address]) -> PairSales:
+        key = (token_in, token_out, avoid)
+        known = self._sales.get(key)
+        if known is None:
+            before = self._before.get(key)
+            routes = self._routes_without(token_in, token_out, avoid) if before is None else before.routes
+            known = PairSales(routes, self._curve_of, before)
+            self._sales[key] = known
+        return known
+
+    def _routes_without(self, token_in: Address, token_out: Address, avoid: frozenset[Address]) -> Sequence[Route]:
+        routes = self._index.routes(token_in, token_out)
+        return [route for route in routes if avoid.isdisjoint(hop.pool for hop in route)] if avoid else routes
+
+    def _curve_of(self, hop: Hop) -> Curve:
+        key = (hop.pool, hop.token_in)
+        known = self._curves.get(key)
+        if known is None:
+            known = self._curves[key] = self._pools[hop.pool].curve(hop.token_in)
+        return known
 
     def _hop_out(self, hop: Hop, amount_in_raw: int) -> int | None:
         key = (hop.pool, hop.token_in, amount_in_raw)
@@ -116,5 +173,7 @@ class BookView:
             return self._quotes[key]
         pool = self._pools.get(hop.pool)
         out = None if pool is None else pool.quote(hop.token_in, amount_in_raw)
+        if len(self._quotes) >= _MOST_REMEMBERED:
+            self._quotes.clear()
         self._quotes[key] = out
         return out

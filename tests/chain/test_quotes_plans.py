@@ -114,5 +114,5 @@ async def test_own_funds_are_used_when_the_executor_has_them(world: World) -> No
         borrowed, owned = flash.assess(name, account), own.assess(name, account)
         assert isinstance(borrowed, Proposal)
         assert isinstance(owned, Proposal)
-        assert (borrowed.plan.funding, owned.plan.funding) == ("aave-flash-loan", "own")
+        assert (borrowed.plan.funds[0].source, owned.plan.funds[0].source) == ("aave-flash-loan", "own")
         assert owned.choice.rank > borrowed.choice.rank

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -301,14 +301,50 @@ async def test_fees_and_pending_time(chain: Chain, anvil: Anvil) -> None:
     assert (await chain.pending_timestamp_s() or 0) >= (await chain.head()).timestamp_s
 
 
-async def test_tip_falls_back_to_the_fee_history(anvil: Anvil) -> None:
+async def _offer_tips(chain: Chain, tips_gwei: Sequence[int], *, first_nonce: int) -> None:
+    for nonce, tip_gwei in enumerate(tips_gwei, first_nonce):
+        raw, _ = _signer().sign(
+            chain_id=31337,
+            nonce=nonce,
+            to=_signer().address,
+            data=b"",
+            gas_limit=21_000,
+            fee_cap_wei=20 * 10**9,
+            tip_wei=tip_gwei * 10**9,
+        )
+        await chain.send_raw(raw)
+
+
+async def test_the_tip_is_what_recent_blocks_were_paid(anvil: Anvil, chain: Chain) -> None:
+    await anvil.set_automine(False)
+    for nonce, tip_gwei in enumerate((1, 2, 3)):
+        await _offer_tips(chain, [tip_gwei], first_nonce=nonce)
+        await anvil.mine(2)  # each second block is empty, and says nothing
+    assert await chain.suggested_tip_wei() == 2 * 10**9
+
+
+async def test_the_percentile_looks_into_the_block(anvil: Anvil, chain: Chain) -> None:
+    await anvil.set_automine(False)
+    await _offer_tips(chain, [9, 7, 5, 3, 1], first_nonce=0)
+    await anvil.mine()
+    tips = [await chain.suggested_tip_wei(percentile) for percentile in (1, 50, 99)]
+    assert tips == sorted(set(tips)), "a higher percentile is a higher tip"
+    assert {tips[0], tips[-1]} == {10**9, 9 * 10**9}
+
+
+async def test_without_a_fee_history_the_node_is_asked(anvil: Anvil) -> None:
     async with RpcProxy(anvil.http_url) as proxy, await connect([proxy.http_url], chain_id=31337) as chain:
         missing = Fault(kind="error", value={"code": -32601, "message": "Method not found"})
-        proxy.break_with(missing, method="eth_maxPriorityFeePerGas")
         history = {"reward": [["0x5"], ["0x0"], ["0x9"], ["0x7"]], "oldestBlock": "0x0"}
         proxy.break_with(Fault(kind="result", value=history), method="eth_feeHistory", times=1)
         assert await chain.suggested_tip_wei() == 7
+        proxy.break_with(Fault(kind="result", value="0x3"), method="eth_maxPriorityFeePerGas", times=2)
+        unpaid = {"reward": [["0x0"], ["0x0"]], "oldestBlock": "0x0"}
+        proxy.break_with(Fault(kind="result", value=unpaid), method="eth_feeHistory", times=1)
+        assert await chain.suggested_tip_wei() == 3
         proxy.break_with(missing, method="eth_feeHistory")
+        assert await chain.suggested_tip_wei() == 3
+        proxy.break_with(missing, method="eth_maxPriorityFeePerGas")
         assert await chain.suggested_tip_wei() == 10**9
 
 

@@ -19,8 +19,8 @@ from keeper.domain.chain import (
     SimulatedOutcome,
 )
 from keeper.domain.errors import HistoryMissing, RpcError, Transient
-from keeper.domain.lending import LiquidationCall
-from keeper.domain.plans import Fees, Plan, SimulatedPlan
+from keeper.domain.lending import LiquidationCall, Outcome
+from keeper.domain.plans import Fees, Fund, Plan, SimulatedPlan
 from keeper.domain.units import Address, to_address
 
 CHAIN_ID = 31337
@@ -88,8 +88,10 @@ class FakeChain:
     """Implements the port Chain as far as sending needs it.
 
     `answers` are exceptions raised, one per broadcast (None: answer as usual); `swallow` takes the bytes and loses the
-    reply; `keeps_old` says yes to
-    a replacement and mines the old one; `hide_receipts` lets receipts lag; `fails` names calldata that reverts.
+    reply; `echoes` are raised after the bytes were taken; `refusing_nodes` is how often a second node refuses what the
+    first takes; `keeps_old` says yes to a replacement and mines the old one; `hide_receipts` hides them all,
+    `receipts_behind` those of the newest blocks; `nonce_behind` is by how many blocks nonces lag; `fails` names
+    calldata that reverts; `l1_fee_wei` is what every transaction pays for its data.
     """
 
     def __init__(self) -> None:
@@ -98,12 +100,17 @@ class FakeChain:
         self.broadcasts: list[bytes] = []
         self.answers: list[Exception | None] = []
         self.swallow = 0
+        self.echoes: list[Exception] = []
+        self.refusing_nodes = 0
+        self.receipts_behind = 0
+        self.nonce_behind = 0
         self.keeps_old = 0
         self.hide_receipts = False
         self.fails: set[bytes] = set()
         self.balances: dict[str, int] = {SIGNER: 10**20}
         self.foreign: dict[str, int] = {}
         self.base_fee_wei = GWEI
+        self.l1_fee_wei = 0
 
     # --- the world ------------------------------------------------------------------------------------------------
 
@@ -117,15 +124,18 @@ class FakeChain:
                 self._fill(block)
         return self.blocks[-1].head
 
-    def reorg(self, depth: int, *, keep_pool: bool = True, fork: str = "r") -> Head:
-        """Replace the newest `depth` blocks by empty ones; their transactions go back to the pool, or are lost."""
+    def reorg(self, depth: int, *, keep_pool: bool = True, fork: str = "r", shorter: int = 0) -> Head:
+        """Replace the newest `depth` blocks by `shorter` fewer empty ones.
+
+        Their transactions go back to the pool, or are lost.
+        """
         gone = [raw for block in self.blocks[-depth:] for raw in block.transactions]
         del self.blocks[-depth:]
         if keep_pool:
             for raw in gone:
                 fields = json.loads(raw)
                 self.pool[fields["sender"], fields["nonce"]] = raw
-        return self.mine(depth, take=False, fork=fork)
+        return self.mine(depth - shorter, take=False, fork=fork)
 
     def use_nonce_elsewhere(self) -> None:
         """Mine somebody else's transaction with our key and the next nonce."""
@@ -146,8 +156,9 @@ class FakeChain:
             if nonce == self._next_nonce(sender) and json.loads(raw)["fee_cap_wei"] >= block.head.base_fee_wei:
                 block.transactions.append(self.pool.pop((sender, nonce)))
 
-    def _next_nonce(self, sender: str) -> int:
-        return sum(json.loads(raw)["sender"] == sender for block in self.blocks for raw in block.transactions)
+    def _next_nonce(self, sender: str, *, behind: int = 0) -> int:
+        blocks = self.blocks[: len(self.blocks) - behind]
+        return sum(json.loads(raw)["sender"] == sender for block in blocks for raw in block.transactions)
 
     # --- the port -------------------------------------------------------------------------------------------------
 
@@ -163,16 +174,20 @@ class FakeChain:
         return self.blocks[number].head
 
     async def nonce(self, address: Address) -> int:
-        return self._next_nonce(address)
+        return self._next_nonce(address, behind=self.nonce_behind)
 
     async def balance_wei(self, address: Address) -> int:
         return self.balances.get(address, 0)
 
     async def send_raw_to_all(self, raw: bytes) -> list[str | RpcError | Transient]:
         try:
-            return [await self.send_raw(raw)]
+            answers: list[str | RpcError | Transient] = [await self.send_raw(raw)]
         except (RpcError, Transient) as error:
-            return [error]
+            answers = [error]
+        if self.refusing_nodes:
+            self.refusing_nodes -= 1
+            answers.append(RpcError(-32000, "txpool is full"))
+        return answers
 
     async def gas_price_wei(self) -> int:
         return 2 * GWEI
@@ -186,6 +201,8 @@ class FakeChain:
         if self.swallow:
             self.swallow -= 1
             raise Transient("the connection was reset")
+        if self.echoes:
+            raise self.echoes.pop()
         return transaction_hash(raw)
 
     def _accept(self, raw: bytes) -> None:
@@ -206,7 +223,7 @@ class FakeChain:
     async def receipt(self, transaction_hash: str) -> Receipt | None:
         if self.hide_receipts:
             return None
-        for block in self.blocks:
+        for block in self.blocks[: len(self.blocks) - self.receipts_behind]:
             for raw in block.transactions:
                 if "0x" + hashlib.sha256(raw).hexdigest() == transaction_hash:
                     return self._receipt(block.head, raw, transaction_hash)
@@ -224,6 +241,7 @@ class FakeChain:
             effective_gas_price_wei=min(fields["fee_cap_wei"], head.base_fee_wei + fields["tip_wei"]),
             contract_address=POOL if fields["to"] is None else None,
             logs=(),
+            l1_fee_wei=self.l1_fee_wei,
         )
 
     def heads(self) -> AsyncIterator[Head]:
@@ -251,7 +269,7 @@ class FakeChain:
     ) -> list[SimulatedOutcome]:
         raise NotImplementedError
 
-    async def suggested_tip_wei(self) -> int:
+    async def suggested_tip_wei(self, percentile: int = 50) -> int:
         return GWEI
 
 
@@ -286,22 +304,26 @@ def make_plan(
         chain_id=chain_id,
         market="main",
         pool=POOL,
-        call=LiquidationCall(account=account, debt=DEBT, collateral=COLLATERAL, cover_raw=50_000),
         epoch=epoch,
-        repay_raw=50_000,
-        seize_raw=52_500,
+        steps=(
+            Outcome(
+                call=LiquidationCall(account=account, debt=DEBT, collateral=COLLATERAL, cover_raw=50_000),
+                repaid_raw=50_000,
+                received_raw=52_500,
+                fee_raw=0,
+                health_after_wad=10**18,
+            ),
+        ),
+        legs=(),
+        funds=(Fund(source="aave-flash-loan", lender=POOL, token=DEBT, amount_raw=50_000, premium_raw=25),),
+        profit_token=DEBT,
         proceeds_raw=51_025,
-        route=(),
-        funding="aave-flash-loan",
-        fund_raw=50_000,
-        premium_raw=25,
         profit_raw=1_000,
         min_profit_raw=500,
         deadline_block=deadline_block,
         head=head or _head(1, "", ""),
         inclusion_s=1_700_000_012,
         health_before_wad=9 * 10**17,
-        health_after_wad=10**18,
     )
     return SimulatedPlan(
         plan=plan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from keeper.domain.attempts import Realised
 from keeper.domain.chain import Receipt
 from keeper.domain.plans import SimulatedPlan
 from keeper.domain.units import Address, to_address
@@ -17,8 +18,8 @@ from keeper.store.records import Intent
 from tests.faults.fake_chain import CHAIN_ID, FakeChain, FakeSigner, make_plan
 
 
-def realise(_receipt: Receipt) -> int:
-    return 1_001
+def realise(_receipt: Receipt) -> Realised:
+    return Realised(profit_raw=1_001)
 
 
 def expected(_intent: Intent, _block_time_s: int) -> None:

@@ -3,169 +3,84 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import keeper.chain.backfill
 import keeper.send.evidence
-import keeper.send.gate
-import keeper.send.machine
-import keeper.send.replacing
 import keeper.send.sender
 from keeper.chain.backfill import LogPage, backfill
-from keeper.domain.chain import Head, Log, Receipt
+from keeper.domain.chain import Head, Log
 from keeper.domain.errors import Failed, HistoryMissing, Transient
+from keeper.observe import logs
 from keeper.send import dialects
-from keeper.send.channels import Errand
-from keeper.send.dialects import Answer, Broadcast, read_answer
-from keeper.send.fees import Offer, TooDear, raise_offer
-from keeper.send.machine import Decision, Evidence, Release, decide
-from keeper.send.reorgs import ReorgWatch
+from keeper.send.dialects import Answer, read_answer
 from keeper.send.settings import SendSettings
+from keeper.store import Store, database
+from keeper.store.database import Database
 from keeper.store.lock import InstanceLock
-from keeper.store.records import SignedAttempt, Slot
+from tests.conftest import SIZE, TestSize
 from tests.faults.fake_chain import POOL, FakeChain
-from tests.faults.rig import Rig
-from tests.faults.test_model import play
+from tests.faults.plants import DEFECTS_OF_SENDING, Defect, Patch
+from tests.faults.plants_in_the_journal import DEFECTS_OF_THE_JOURNAL, keep_unwritten
+from tests.faults.rig import Rig, plan_for
+from tests.faults.test_power_cut import one_cut
+from tests.faults.test_secrets import read_all
+from tests.faults.world import World, do_drop, do_hide, do_mine, do_restart, do_rival, do_settle, do_submit, play
+from tests.support.canaries import ACCESS_KEY, secrets_in, with_access_key
 
+SEED = 6
 SCHEDULES = 40
 STEPS = 300
-Patch = pytest.MonkeyPatch
+DEFECTS = {each.name: each for each in (*DEFECTS_OF_SENDING, *DEFECTS_OF_THE_JOURNAL)}
+ALWAYS = (
+    "journal after send",
+    "new nonce on time-out",
+    "nonce from pending",
+    "receipt of the newest hash only",
+    "not found taken as dropped",
+    "missed reorg",
+    "half a bump",
+    "receipt status ignored",
+    "cap checked after signing",
+)
+"""Beside the three below; `make soak` plants all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Defect:
-    """A mistake, and how it is planted: into the code, or into each sender that is started."""
-
-    name: str
-    into_code: Callable[[Patch], None] | None = None
-    into_sender: Callable[[Rig], None] | None = None
-
-
-def journal_after_send(rig: Rig) -> None:
-    journal, channel = rig.sender._journal, rig.sender._wire._channel
-    late: list[tuple[Slot, SignedAttempt]] = []
-    add, send, slot_of = journal.add_attempt, channel.broadcast, journal.slot
-
-    async def send_first(raw: bytes, transaction: str, errand: Errand) -> Broadcast:
-        result = await send(raw, transaction, errand)
-        while late:
-            add(*late.pop())
-        return result
-
-    def slot(slot_id: int) -> Slot:
-        found = slot_of(slot_id)
-        return replace(found, attempts=found.attempts + tuple(one for owner, one in late if owner.slot_id == slot_id))
-
-    journal.add_attempt = lambda owner, attempt: late.append((owner, attempt))  # type: ignore[method-assign]
-    journal.slot = slot  # type: ignore[method-assign]
-    channel.broadcast = send_first  # type: ignore[method-assign]
+def find(defect: Defect) -> str | None:
+    """Play schedules until one breaks a promise; say which, and how."""
+    for seed in range(SEED, SEED + SCHEDULES):
+        try:
+            play(seed, STEPS, to_the_end=True, plant=defect.into_sender, setting=defect.setting)
+        except (AssertionError, Failed) as error:
+            return f"seed {seed}: {str(error)[:200]}"
+    return None
 
 
-def new_nonce_on_time_out(rig: Rig) -> None:
-    send = rig.sender._wire.send
-
-    async def give_up_at_once(slot: Slot, *, block: int, fresh: bool) -> str | None:
-        refusal = await send(slot, block=block, fresh=fresh)
-        newest = rig.sender._journal.slot(slot.slot_id).newest
-        return "timed_out" if fresh and newest is not None and newest.broadcast == "ambiguous" else refusal
-
-    rig.sender._wire.send = give_up_at_once  # type: ignore[method-assign]
-
-
-def nonce_from_pending(patch: Patch) -> None:
-    async def nonce(self: FakeChain, address: str) -> int:
-        following = self._next_nonce(address)
-        while (address, following) in self.pool:
-            following += 1
-        return following
-
-    patch.setattr(FakeChain, "nonce", nonce)
-
-
-def newest_hash_only(patch: Patch) -> None:
-    read = keeper.send.evidence.read_receipts
-
-    async def read_newest(chain: Any, slot: Slot, *, tries: int = 1) -> dict[str, Receipt]:
-        return await read(chain, replace(slot, attempts=slot.attempts[-1:]), tries=tries)
-
-    patch.setattr(keeper.send.sender, "read_receipts", read_newest)
-
-
-def not_found_taken_as_dropped(patch: Patch) -> None:
-    def decide_hastily(slot: Slot, seen: Evidence, settings: SendSettings) -> Decision:
-        newest = slot.newest
-        if newest is not None and seen.chain_nonce <= slot.nonce and seen.head_number > newest.signed_block + 1:
-            return Release(reason="not found: dropped")
-        return decide(slot, seen, settings)
-
-    patch.setattr(keeper.send.sender, "decide", decide_hastily)
-
-
-def missed_reorg(patch: Patch) -> None:
-    async def look_away(self: ReorgWatch, head: Head) -> None:
-        return None
-
-    patch.setattr(ReorgWatch, "check", look_away)
-
-
-def half_a_bump(patch: Patch) -> None:
-    def raise_half(earlier: Sequence[Offer], *, base_fee_wei: int, limit_wei: int | None) -> Offer | TooDear:
-        offers = list(earlier)
-        found = raise_offer(offers, base_fee_wei=base_fee_wei, limit_wei=limit_wei)
-        return found if isinstance(found, TooDear) else replace(found, tip_wei=max(each.tip_wei for each in offers))
-
-    patch.setattr(keeper.send.machine, "raise_offer", raise_half)
-
-
-def cap_checked_after_signing(patch: Patch) -> None:
-    patch.setattr(keeper.send.gate, "refuse_sum", lambda *_: None)
-
-
-def receipt_status_ignored(patch: Patch) -> None:
-    judge = keeper.send.machine._judge_receipt
-    patch.setattr(
-        keeper.send.machine,
-        "_judge_receipt",
-        lambda attempt, receipt, seen, settings: judge(attempt, replace(receipt, ok=True), seen, settings),
-    )
-
-
-DEFECTS = [
-    Defect("journal after send", into_sender=journal_after_send),
-    Defect("new nonce on time-out", into_sender=new_nonce_on_time_out),
-    Defect("nonce from pending", into_code=nonce_from_pending),
-    Defect("receipt of the newest hash only", into_code=newest_hash_only),
-    Defect("not found taken as dropped", into_code=not_found_taken_as_dropped),
-    Defect("missed reorg", into_code=missed_reorg),
-    Defect("half a bump", into_code=half_a_bump),
-    Defect("cap checked after signing", into_code=cap_checked_after_signing),
-    Defect("receipt status ignored", into_code=receipt_status_ignored),
-]
-
-
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda each: each.name)
-def test_the_model_finds_each_planted_mistake(defect: Defect, monkeypatch: Patch) -> None:
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", DEFECTS if SIZE == "soak" else ALWAYS)
+def test_the_model_finds_each_planted_mistake(name: str, monkeypatch: Patch) -> None:
+    defect = DEFECTS[name]
     if defect.into_code is not None:
         defect.into_code(monkeypatch)
-    found = None
-    for seed in range(SCHEDULES):
-        try:
-            play(seed, STEPS, to_the_end=True, plant=defect.into_sender)
-        except (AssertionError, Failed) as error:
-            found = f"seed {seed}: {str(error)[:200]}"
-            break
+    found = find(defect)
     print(found)
-    assert found is not None, f"{SCHEDULES} schedules of {STEPS} steps did not find: {defect.name}"
+    assert found is not None, f"{SCHEDULES} schedules of {STEPS} steps did not find: {name}"
 
 
-def test_the_same_schedules_find_nothing_in_the_sender_as_it_is() -> None:
-    for seed in range(SCHEDULES // 5):
-        play(seed, STEPS, to_the_end=True)
+def test_there_are_enough_planted_mistakes() -> None:
+    assert len(DEFECTS) >= 40
+    assert set(ALWAYS) <= set(DEFECTS)
+
+
+@pytest.mark.parametrize("setting", sorted({each.setting for each in DEFECTS.values()}, key=repr))
+def test_the_same_schedules_find_nothing_in_the_sender_as_it_is(setting: SendSettings, size: TestSize) -> None:
+    for seed in range(SEED, SEED + size.pick(quick=1, prove=4, soak=SCHEDULES)):
+        play(seed, STEPS, to_the_end=True, setting=setting)
 
 
 def test_already_known_without_comparing_hashes_is_found(monkeypatch: Patch) -> None:
@@ -249,3 +164,143 @@ async def test_a_cursor_moved_on_an_empty_reply_is_found(monkeypatch: Patch) -> 
     monkeypatch.setattr(keeper.chain.backfill._Pages, "_known_hash", believe)
     monkeypatch.setattr(keeper.chain.backfill._Pages, "_is_settled", nod)
     assert await loses_logs()
+
+
+async def test_a_lock_that_holds_for_one_state_file_only_is_found(tmp_path: Path, monkeypatch: Patch) -> None:
+    async def second_one_starts() -> bool:
+        shared = SendSettings(lock_folder=tmp_path / "locks")
+        first, second = (Rig(tmp_path / name, settings=shared) for name in ("a.db", "b.db"))
+        await first.start()
+        try:
+            await second.start()
+        except Failed:
+            return False
+        finally:
+            second.store.close()
+            first.stop()
+        return True
+
+    assert not await second_one_starts()
+    lock = Store.instance_lock
+    monkeypatch.setattr(
+        Store, "instance_lock", lambda self, shared_folder=None, **owner: lock(self, **owner)
+    )  # fmt: skip
+    assert await second_one_starts()
+
+
+async def test_commits_in_pieces_are_found(tmp_path: Path, monkeypatch: Patch) -> None:
+    """Each statement of a transaction by itself: a power cut finds the state between two of them."""
+
+    async def breaks(folder: Path) -> bool:
+        for seed in range(SEED, SEED + 12):
+            (turn := folder / str(seed)).mkdir(parents=True)
+            try:
+                await one_cut(turn, seed)
+            except (AssertionError, Failed):
+                return True
+        return False
+
+    assert not await breaks(tmp_path / "as it is")
+
+    @contextlib.contextmanager
+    def write(self: Database) -> Iterator[sqlite3.Connection]:
+        yield self._connection
+
+    monkeypatch.setattr(Database, "write", write)
+    assert await breaks(tmp_path / "in pieces")
+
+
+async def test_a_full_disk_that_is_ignored_is_found(tmp_path: Path) -> None:
+    async def sends(folder: Path, plant: Callable[[Rig], None] | None) -> bool:
+        rig = Rig(folder / "state.db")
+        await rig.start()
+
+        def refuse(*_: object) -> None:
+            raise Failed("cannot write the state file: disk full")
+
+        rig.sender._journal.add_attempt = refuse  # type: ignore[method-assign]
+        if plant is not None:
+            plant(rig)
+        with contextlib.suppress(Failed):
+            await rig.sender.submit(plan_for(1))
+        rig.stop()
+        return rig.chain.broadcasts != []
+
+    assert not await sends(tmp_path / "a", None)
+    assert await sends(tmp_path / "b", keep_unwritten)
+
+
+async def test_a_journal_others_may_read_is_found(tmp_path: Path, monkeypatch: Patch) -> None:
+    async def modes(path: Path) -> set[int]:
+        rig = Rig(path)
+        await rig.start()
+        rig.stop()
+        return read_all(path.parent)[1]
+
+    assert await modes(tmp_path / "a" / "state.db") == {0o600}
+    monkeypatch.setattr(database, "_make_private", lambda path: path.parent.mkdir(parents=True))
+    assert await modes(tmp_path / "b" / "state.db") != {0o600}
+
+
+def test_a_log_that_masks_nothing_is_found(monkeypatch: Patch) -> None:
+    def leaks() -> bool:
+        logs.register_secret(ACCESS_KEY)
+        return bool(secrets_in(str(logs._redact_line(None, "info", with_access_key("http://x"))).encode()))
+
+    assert not leaks()
+    monkeypatch.setattr(logs, "redact_text", lambda text: text)
+    assert leaks()
+
+
+def test_a_foreign_transaction_that_is_waited_for_for_ever_is_found(tmp_path: Path, monkeypatch: Patch) -> None:
+    def goes_on(folder: Path) -> bool:
+        folder.mkdir()
+        world = World(folder)
+        do_submit(world, 1, 0, 12, 1)
+        do_drop(world)
+        do_rival(world)
+        for _ in range(8):
+            do_settle(world)
+            do_mine(world, 1, take=True)
+        world.close()
+        return not world.stopped
+
+    assert not goes_on(tmp_path / "as it is")
+    decide = keeper.send.sender.decide
+    monkeypatch.setattr(
+        keeper.send.sender,
+        "decide",
+        lambda slot, seen, settings: decide(slot, seen, replace(settings, foreign_after_blocks=10**9)),
+    )
+    assert goes_on(tmp_path / "planted")
+
+
+def test_receipts_that_turn_up_later_and_are_not_taken_up_are_found(tmp_path: Path, monkeypatch: Patch) -> None:
+    """A start without receipts stops the sender; the next one, with receipts, has to book what was mined."""
+    monkeypatch.setattr(keeper.send.evidence, "_PAUSE_S", 0)
+
+    def loses(folder: Path) -> bool:
+        folder.mkdir()
+        world = World(folder)
+        do_submit(world, 1, 0, 12, 1)
+        do_mine(world, 1, take=True)
+        do_hide(world, hide=True)
+        do_restart(world)
+        assert world.stopped
+        do_hide(world, hide=False)
+        do_restart(world)
+        try:
+            world.check_end(base_fee_wei=10**9)
+        except AssertionError:
+            return True
+        finally:
+            world.close()
+        return False
+
+    assert not loses(tmp_path / "as it is")
+
+    async def look_away(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(keeper.send.sender.TransactionSender, "_readopt", look_away)
+    assert loses(tmp_path / "planted")

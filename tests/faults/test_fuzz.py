@@ -28,7 +28,14 @@ from keeper.config.load import load_settings
 from keeper.domain.chain import CallResult, Log
 from keeper.domain.errors import ConfigError, Failed, RpcError, Transient
 from keeper.domain.units import to_address
-from keeper.estimate.executor import LIQUIDATED_TOPIC, decode_executor_revert, decode_liquidated, decode_run
+from keeper.estimate.executor import (
+    LIQUIDATED_TOPIC,
+    SETTLED_TOPIC,
+    decode_executor_revert,
+    decode_liquidated,
+    decode_run,
+    decode_settled,
+)
 from keeper.lending.aave_v3.calls import decode_address_list, decode_words
 from keeper.lending.aave_v3.errors import decode_revert
 from keeper.lending.book import saved
@@ -243,7 +250,8 @@ def read_proof(node: bytes) -> None:
 
 def made_log(dice: random.Random) -> Log:
     topics = tuple(dice.randbytes(32) for _ in range(dice.randrange(5)))
-    return Log(ACCOUNT, (LIQUIDATED_TOPIC, *topics)[: dice.randint(1, 5)], damage_bytes(dice, WORDS), 1, WORD, WORD, 0)
+    name = dice.choice((LIQUIDATED_TOPIC, SETTLED_TOPIC))
+    return Log(ACCOUNT, (name, *topics)[: dice.randint(1, 5)], damage_bytes(dice, WORDS), 1, WORD, WORD, 0)
 
 
 ABI = [
@@ -251,6 +259,7 @@ ABI = [
     Target("addresses", data_of(WORDS), decode_address_list, (ValueError,)),
     Target("answer of a run", data_of(WORDS), decode_run, (ValueError,)),
     Target("liquidated", made_log, decode_liquidated, (ValueError,)),
+    Target("settled", made_log, decode_settled, (ValueError,)),
     Target("revert of the pool", data_of(TEXT, WORDS, *SELECTORS), decode_revert),
     Target("revert of the executor", data_of(TEXT, WORDS), lambda data: decode_executor_revert(data, decode_revert)),
     Target("symbol", result_of, decode_symbol),

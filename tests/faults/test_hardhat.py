@@ -16,7 +16,7 @@ from keeper.domain.errors import RpcError
 from keeper.domain.plans import Fees
 from keeper.send.channels.public import PublicChannel
 from keeper.send.dialects import Answer, read_answer
-from keeper.send.fees import Offer, raise_offer
+from keeper.send.fees import GasOffer, raise_offer
 from keeper.store import open_store
 from tests.conftest import TestSize
 from tests.faults.fake_chain import CHAIN_ID, GWEI
@@ -36,7 +36,7 @@ async def hardhat() -> AsyncIterator[JsonRpc]:
         yield node
 
 
-def signed(nonce: int, offer: Offer) -> tuple[bytes, str]:
+def signed(nonce: int, offer: GasOffer) -> tuple[bytes, str]:
     return SIGNER.sign(
         chain_id=CHAIN_ID, nonce=nonce, to=SIGNER.address, data=b"", gas_limit=21_000,
         fee_cap_wei=offer.fee_cap_wei, tip_wei=offer.tip_wei,
@@ -67,13 +67,13 @@ async def test_row_06_every_bump_is_accepted_by_a_client_with_rules(hardhat: Jso
         await hardhat.call("hardhat_setNextBlockBaseFeePerGas", hex(dice.choice([7, GWEI, 30 * GWEI])))
         base_wei = await base_fee_wei(hardhat)
         tip_wei = dice.choice([1, 7, 8, 9, 999, GWEI, dice.randrange(1, 10**11)])
-        offers = [Offer(fee_cap_wei=base_wei + tip_wei + dice.choice([0, 1, 10**9]), tip_wei=tip_wei)]
+        offers = [GasOffer(fee_cap_wei=base_wei + tip_wei + dice.choice([0, 1, 10**9]), tip_wei=tip_wei)]
         nonce = await next_nonce(hardhat)
         raw, transaction = signed(nonce, offers[0])
         assert await hand_in(hardhat, raw) == transaction
         for _ in range(BUMPS):
             offer = raise_offer(offers, base_fee_wei=base_wei, limit_wei=None)
-            assert isinstance(offer, Offer)
+            assert isinstance(offer, GasOffer)
             offers.append(offer)
             raw, transaction = signed(nonce, offer)
             assert await hand_in(hardhat, raw) == transaction
@@ -85,11 +85,14 @@ async def test_row_06_every_bump_is_accepted_by_a_client_with_rules(hardhat: Jso
 
 
 async def test_row_06_half_a_bump_is_refused_and_understood(hardhat: JsonRpc) -> None:
-    first = Offer(fee_cap_wei=100 * GWEI, tip_wei=10 * GWEI)
+    first = GasOffer(fee_cap_wei=100 * GWEI, tip_wei=10 * GWEI)
     nonce = await next_nonce(hardhat)
     raw, transaction = signed(nonce, first)
     assert await hand_in(hardhat, raw) == transaction
-    for half in (Offer(fee_cap_wei=113 * GWEI, tip_wei=10 * GWEI), Offer(fee_cap_wei=100 * GWEI, tip_wei=12 * GWEI)):
+    for half in (
+        GasOffer(fee_cap_wei=113 * GWEI, tip_wei=10 * GWEI),
+        GasOffer(fee_cap_wei=100 * GWEI, tip_wei=12 * GWEI),
+    ):
         raw, other = signed(nonce, half)
         assert read_answer(await hand_in(hardhat, raw), other) is Answer.REPLACE_UNDERPRICED
     await hardhat.call("hardhat_mine", "0x1")
@@ -97,14 +100,14 @@ async def test_row_06_half_a_bump_is_refused_and_understood(hardhat: JsonRpc) ->
 
 async def test_row_07_what_is_known_is_taken_for_ours_by_its_hash_only(hardhat: JsonRpc) -> None:
     nonce = await next_nonce(hardhat)
-    raw, transaction = signed(nonce, Offer(fee_cap_wei=100 * GWEI, tip_wei=GWEI))
+    raw, transaction = signed(nonce, GasOffer(fee_cap_wei=100 * GWEI, tip_wei=GWEI))
     assert await hand_in(hardhat, raw) == transaction
     words = await hand_in(hardhat, raw)
     assert read_answer(words, transaction) is Answer.ALREADY_KNOWN
     assert read_answer(words, "0x" + "cd" * 32) is Answer.AMBIGUOUS
     await hardhat.call("hardhat_mine", "0x1")
     assert read_answer(await hand_in(hardhat, raw), transaction) in {Answer.NONCE_LOW, Answer.ALREADY_KNOWN}
-    raw, transaction = signed(nonce, Offer(fee_cap_wei=200 * GWEI, tip_wei=GWEI))
+    raw, transaction = signed(nonce, GasOffer(fee_cap_wei=200 * GWEI, tip_wei=GWEI))
     assert read_answer(await hand_in(hardhat, raw), transaction) is Answer.NONCE_LOW
 
 

@@ -150,7 +150,7 @@ async def test_no_second_holds_more_requests_than_allowed(bundled_state: Path, t
             await worked_off(stage, running, patience_s=60)
         assert stage.proxy.most_in_window(1.0) <= 20
         assert stage.proxy.most_in_window(1.0) >= 10  # the bound was felt
-        assert await stage.sent() >= 3
+        assert await stage.sent() >= 2
 
 
 # --- dry run ----------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from keeper.estimate.simulate import Simulator
 from keeper.estimate.situation import Situation
 from keeper.lending.aave_v3.errors import decode_revert
 from keeper.lending.aave_v3.reader import AaveV3Market
+from keeper.purses import read_purses
 from keeper.venues.book import VenueBook
 from keeper.venues.pools import VenueConfig
 
@@ -61,6 +62,8 @@ class Desk:
             feeds={},
             fees=decide_fees(head, suggested_tip_wei=tip, max_gas_price_wei=settings.max_gas_price_wei),
             balances=balances or {},
+            flash_lender=self.world.layout.morpho,
+            lendable=(await read_purses(self.chain, (self.world.layout.morpho,), view.tokens, head))[0],
         )
 
     async def planner(self, settings: EstimateSettings) -> Planner:
@@ -79,6 +82,7 @@ class Desk:
             lending_pools=[self.world.market.pool],
             v2_factories=factories["uniswap-v2"],
             v3_factories=factories["uniswap-v3"],
+            flash_lenders=self.world.layout.flash_lenders,
             decode_revert=decode_revert,
         )
 

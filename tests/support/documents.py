@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -93,6 +93,24 @@ HOP = {
     "amount_in_raw": amount,
     "amount_out_raw": amount,
 }
+STEP = {
+    "debt": address,
+    "collateral": address,
+    "cover_raw": amount,
+    "repay_raw": amount,
+    "seize_raw": amount,
+    "fee_raw": amount,
+    "health_after_wad": amount,
+    "receive": one_of("underlying", "atoken"),
+}
+LEG = {"token_in": address, "token_out": address, "amount_in_raw": amount, "amount_out_raw": amount}
+FUND = {
+    "source": one_of("own", "aave-flash-loan", "uniswap-v3-flash", "morpho-flash"),
+    "lender": address,
+    "token": address,
+    "amount_raw": amount,
+    "premium_raw": amount,
+}
 PLAN = {
     "market": text,
     "account": address,
@@ -104,6 +122,7 @@ PLAN = {
     "funding": text,
     "gas_units": number,
     "gas_cost_wei": amount,
+    "l1_fee_wei": amount,
     "profit_token": address,
     "profit_raw": amount,
     "min_profit_raw": amount,
@@ -157,18 +176,25 @@ def check_estimate(document: Mapping[str, Any]) -> None:
     assert number(document["chain_id"])
     check_block(document["block"])
     for plan in document["plans"]:
-        check(plan, PLAN)
-        for hop in plan["route"]:
-            check(hop, HOP)
-        assert not plan["route"] or plan["route"][0]["token_in"] == plan["collateral"]
-        assert not plan["route"] or plan["route"][-1]["token_out"] == plan["debt"] == plan["profit_token"]
-        # what is sold brings the debt repaid, the premium, and the profit
-        assert int(plan["proceeds_raw"]) - int(plan["repay_raw"]) >= int(plan["profit_raw"]) > 0
-        assert int(plan["min_profit_raw"]) <= int(plan["profit_raw"])
+        check_plan(plan)
     for rejected in document["rejected"]:
         check(rejected, REJECTED)
     check_order(document["plans"])
     check_order(document["rejected"])
+
+
+def check_plan(plan: Mapping[str, Any]) -> None:
+    """Check one plan: its fields, and that its parts add up in the profit token."""
+    check(plan, PLAN)
+    for part, shape in (("steps", STEP), ("legs", LEG), ("funds", FUND), ("route", HOP)):
+        for each in plan[part]:
+            check(each, shape)
+    assert plan["route"] == [hop for leg in plan["legs"] for hop in leg["route"]]
+    assert {fund["token"] for fund in plan["funds"]} == {step["debt"] for step in plan["steps"]}
+    paid = sum(int(step["repay_raw"]) for step in plan["steps"] if step["debt"] == plan["profit_token"])
+    premiums = sum(int(fund["premium_raw"]) for fund in plan["funds"] if fund["token"] == plan["profit_token"])
+    assert int(plan["profit_raw"]) == int(plan["proceeds_raw"]) - paid - premiums
+    assert 0 <= int(plan["min_profit_raw"]) <= int(plan["profit_raw"])
 
 
 def check_run(document: Mapping[str, Any]) -> None:
@@ -192,3 +218,15 @@ def check_order(records: list[dict[str, Any]], *names: str) -> None:
     """Fail unless `records` stand sorted by market, then address."""
     keys = [tuple(record[name] or "" for name in names or ("market", "account")) for record in records]
     assert keys == sorted(keys)
+
+
+def received(entries: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Return what the ledger says the treasury got, by token: profits, and what was left over of other tokens."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        if entry["profit_token"] is None:
+            continue
+        rests = [(rest["token"], rest["amount_raw"]) for rest in entry["detail"].get("left_over", ())]
+        for token, raw in [(entry["profit_token"], entry["realised_raw"]), *rests]:
+            found[token] = found.get(token, 0) + int(raw)
+    return {token: raw for token, raw in found.items() if raw}

@@ -36,6 +36,40 @@ class Line:
 Pair = tuple[Address, Address]
 
 
+@dataclass(frozen=True, slots=True)
+class LinePair:
+    """Implements the `PairView` port."""
+
+    market: LineMarket
+    call: LiquidationCall
+    line: Line
+
+    @property
+    def owed_raw(self) -> int:
+        return self.line.ranges[-1].high_raw
+
+    @property
+    def held_raw(self) -> int:
+        return self.owed_raw * self.line.numerator // self.line.denominator
+
+    @property
+    def rate(self) -> tuple[int, int]:
+        return self.line.numerator, self.line.denominator
+
+    def ranges(self) -> list[RepayRange]:
+        return list(self.line.ranges)
+
+    def taken(self, cover_raw: int) -> tuple[int, int] | None:
+        answer = self.outcome(cover_raw)
+        return None if isinstance(answer, Refused) else (answer.repaid_raw, answer.received_raw)
+
+    def outcome(self, cover_raw: int) -> Outcome | Refused:
+        return self.market.outcome(replace(self.call, cover_raw=cover_raw), 0)
+
+    def turns(self) -> list[int]:
+        return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineMarket:
     """Implements the `MarketView` port; every token has 6 decimals and a price of one dollar unless said otherwise."""
@@ -103,6 +137,12 @@ class LineMarket:
     def ranges(self, account: Address, debt: Address, collateral: Address, at_s: int) -> list[RepayRange]:
         return list(self.lines[account][debt, collateral].ranges)
 
+    def pair(self, account: Address, debt: Address, collateral: Address, at_s: int) -> LinePair | Refused:
+        line = self.lines.get(account, {}).get((debt, collateral))
+        if line is None or not line.ranges:
+            return Refused(code=line.refused if line else "NOTHING_OWED", detail="for the sake of the test")
+        return LinePair(self, LiquidationCall(account=account, debt=debt, collateral=collateral, cover_raw=0), line)
+
     def outcome(self, call: LiquidationCall, at_s: int) -> Outcome | Refused:
         line = self.lines.get(call.account, {}).get((call.debt, call.collateral))
         if line is None or not line.ranges:
@@ -128,6 +168,12 @@ class LineMarket:
         if self.flash_bps is None or amount_raw > self.flash_liquidity_raw:
             return None
         return -(-amount_raw * self.flash_bps // 10_000)
+
+    def during_flash_loan(self, token: Address, amount_raw: int) -> LineMarket:
+        return replace(self, flash_liquidity_raw=self.flash_liquidity_raw - amount_raw)
+
+    def after_flash_loan(self, token: Address, amount_raw: int, premium_raw: int, at_s: int) -> LineMarket:
+        return replace(self, flash_liquidity_raw=self.flash_liquidity_raw + amount_raw)
 
 
 def line_market(*ranges: RepayRange, numerator: int = 110, denominator: int = 100, **changes: object) -> LineMarket:

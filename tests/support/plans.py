@@ -8,9 +8,9 @@ from support.lending import address
 from support.markets import ACCOUNT, COLLATERAL, DEBT
 from support.pool_chain import V2_FACTORY, head
 
-from keeper.domain.lending import LiquidationCall
-from keeper.domain.plans import Fees, Plan, SimulatedPlan
-from keeper.domain.swaps import Hop, HopQuote
+from keeper.domain.lending import LiquidationCall, Outcome
+from keeper.domain.plans import Fees, Fund, Plan, SimulatedPlan
+from keeper.domain.swaps import Hop, HopQuote, Leg
 
 HOP = Hop(
     venue="uniswap-v2",
@@ -20,31 +20,41 @@ HOP = Hop(
     token_out=DEBT,
     fee_pips=3000,
 )
+STEP = Outcome(
+    call=LiquidationCall(account=ACCOUNT, debt=DEBT, collateral=COLLATERAL, cover_raw=10**6),
+    repaid_raw=10**6,
+    received_raw=1_100_000,
+    fee_raw=0,
+    health_after_wad=105 * 10**16,
+)
+LEG = Leg(quotes=(HopQuote(hop=HOP, amount_in_raw=1_100_000, amount_out_raw=1_090_000),))
+FUND = Fund(source="aave-flash-loan", lender=address(0x9001), token=DEBT, amount_raw=10**6, premium_raw=500)
 PLAN = Plan(
     chain_id=31337,
     market="lines",
     pool=address(0x9001),
-    call=LiquidationCall(account=ACCOUNT, debt=DEBT, collateral=COLLATERAL, cover_raw=10**6),
     epoch="e1",
-    repay_raw=10**6,
-    seize_raw=1_100_000,
+    steps=(STEP,),
+    legs=(LEG,),
+    funds=(FUND,),
+    profit_token=DEBT,
     proceeds_raw=1_090_000,
-    route=(HopQuote(hop=HOP, amount_in_raw=1_100_000, amount_out_raw=1_090_000),),
-    funding="aave-flash-loan",
-    fund_raw=10**6,
-    premium_raw=500,
     profit_raw=89_500,
     min_profit_raw=0,
     deadline_block=11,
     head=head(),
     inclusion_s=head().timestamp_s + 12,
     health_before_wad=95 * 10**16,
-    health_after_wad=105 * 10**16,
 )
 
 
 def plan(**changes: object) -> Plan:
     return replace(PLAN, **changes)  # type: ignore[arg-type]
+
+
+def called(**changes: object) -> tuple[Outcome, ...]:
+    """The plan's one step with another call."""
+    return (replace(STEP, call=replace(STEP.call, **changes)),)  # type: ignore[arg-type]
 
 
 def simulated(**changes: object) -> SimulatedPlan:

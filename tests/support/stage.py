@@ -14,6 +14,7 @@ from keeper.devnet.anvil import AnvilOptions
 from keeper.devnet.settings import SettingsOptions
 from keeper.devnet.tokens import token_of
 from keeper.devnet.world import World, load_world
+from tests.support import documents
 from tests.support.canaries import with_access_key
 from tests.support.cli import Keeper, Running
 from tests.support.proxy import RpcProxy
@@ -57,16 +58,13 @@ class Stage:
         assert len(mined) == await self.sent()
         refused = [error for error in self.proxy.refused if "already" not in error["message"]]  # bytes handed out again
         assert not refused, refused
-        booked: dict[str, int] = {}
         for entry in mined:
             receipt = await self.world.anvil.rpc.call("eth_getTransactionReceipt", entry["transaction"])
             assert int(receipt["status"], 16) == 1, entry
             assert (entry["status"], entry["block"]) == ("success", int(receipt["blockNumber"], 16))
             paid_wei = int(receipt["gasUsed"], 16) * int(receipt["effectiveGasPrice"], 16)
             assert entry["gas_cost_wei"] == str(paid_wei)
-            token = entry["profit_token"]
-            booked[token] = booked.get(token, 0) + int(entry["realised_raw"])
-        assert booked == await self.gained()
+        assert documents.received(mined) == await self.gained()
         return mined
 
 

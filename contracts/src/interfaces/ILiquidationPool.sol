@@ -22,6 +22,26 @@ interface ILiquidationPool {
         bytes calldata params,
         uint16 referralCode
     ) external;
+
+    /// @notice Pays out `amount` of `asset` for as much of the caller's deposit tokens; 2^256-1 asks for all of it.
+    function withdraw(address asset, uint256 amount, address to) external returns (uint256 withdrawnRaw);
+
+    /// @notice What the pool keeps about `asset`: the part of the answer up to the address of its deposit token,
+    /// which lies at the same place in every version.
+    function getReserveData(address asset)
+        external
+        view
+        returns (
+            uint256 configuration,
+            uint256 liquidityIndex,
+            uint256 currentLiquidityRate,
+            uint256 variableBorrowIndex,
+            uint256 currentVariableBorrowRate,
+            uint256 currentStableBorrowRate,
+            uint256 lastUpdateTimestamp,
+            uint256 id,
+            address aTokenAddress
+        );
 }
 
 /// @title What the lending pool calls on whoever took a simple flash loan

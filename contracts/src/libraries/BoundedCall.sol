@@ -24,7 +24,27 @@ library BoundedCall {
             size := returndatasize()
             word := mload(0)
         }
-        if (ok) return (size, word);
+        if (!ok) _bubble(target);
+    }
+
+    /// @notice The word a view answers with. An answer of less than a word counts as a failure.
+    function readWord(address target, bytes memory data) internal view returns (uint256 word) {
+        bool ok;
+        bool answered;
+        assembly ("memory-safe") {
+            ok := staticcall(gas(), target, add(data, 32), mload(data), 0, 32)
+            answered := gt(returndatasize(), 31)
+            word := mload(0)
+        }
+        if (!ok) _bubble(target);
+        if (!answered) revert CallFailed(target);
+    }
+
+    function _bubble(address target) private pure {
+        uint256 size;
+        assembly ("memory-safe") {
+            size := returndatasize()
+        }
         if (size == 0) revert CallFailed(target);
         assembly ("memory-safe") {
             if gt(size, MAX_REVERT_BYTES) { size := MAX_REVERT_BYTES }

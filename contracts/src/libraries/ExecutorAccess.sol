@@ -29,6 +29,8 @@ abstract contract ExecutorAccess {
     mapping(address pool => bool) public isLendingPool;
     /// @notice Swap registries a hop may name, by hop kind.
     mapping(uint8 kind => mapping(address factory => bool)) public isFactory;
+    /// @notice Contracts with Morpho's flash loan that a plan may borrow from.
+    mapping(address lender => bool) public isFlashLender;
 
     bool private transient _entered;
 
@@ -38,6 +40,7 @@ abstract contract ExecutorAccess {
     event OperatorSet(address indexed account, bool allowed);
     event LendingPoolSet(address indexed pool, bool allowed);
     event FactorySet(uint8 indexed kind, address indexed factory, bool allowed);
+    event FlashLenderSet(address indexed lender, bool allowed);
     event PausedSet(address indexed by, bool paused);
     event Rescued(address indexed token, uint256 amountRaw);
 
@@ -121,6 +124,11 @@ abstract contract ExecutorAccess {
         _setFactory(kind, factory, allowed);
     }
 
+    /// @notice Allows or forbids plans that borrow from this flash lender.
+    function setFlashLender(address lender, bool allowed) external onlyOwner locked {
+        _setFlashLender(lender, allowed);
+    }
+
     /// @notice Stops new runs; rescue still works.
     function pause() external locked {
         if (msg.sender != owner && msg.sender != guardian) revert NotGuardian(msg.sender);
@@ -170,6 +178,12 @@ abstract contract ExecutorAccess {
         if (factory == address(0)) revert ZeroAddress();
         isFactory[kind][factory] = allowed;
         emit FactorySet(kind, factory, allowed);
+    }
+
+    function _setFlashLender(address lender, bool allowed) internal {
+        if (lender == address(0)) revert ZeroAddress();
+        isFlashLender[lender] = allowed;
+        emit FlashLenderSet(lender, allowed);
     }
 
     function _enter() private {

@@ -19,18 +19,27 @@ library SafeToken {
         _expectTrue(token, abi.encodeCall(IERC20.transferFrom, (from, to, amountRaw)));
     }
 
-    /// @notice Sets the allowance of `spender` to exactly `amountRaw`.
-    /// @dev Tokens such as USDT refuse to move a non-zero allowance to another non-zero value: it goes through zero.
+    /// @notice Allows `spender` exactly `amountRaw`, or reverts.
+    /// @dev Tokens such as USDT refuse to move one non-zero allowance to another: `disallow` comes between two calls.
     function allow(address token, address spender, uint256 amountRaw) internal {
-        if (IERC20(token).allowance(address(this), spender) != 0) {
-            _expectTrue(token, abi.encodeCall(IERC20.approve, (spender, 0)));
-        }
-        if (amountRaw != 0) _expectTrue(token, abi.encodeCall(IERC20.approve, (spender, amountRaw)));
+        _expectTrue(token, abi.encodeCall(IERC20.approve, (spender, amountRaw)));
+    }
+
+    /// @notice Makes the allowance of `spender` zero, or reverts.
+    /// @return unusedRaw What it was.
+    function disallow(address token, address spender) internal returns (uint256 unusedRaw) {
+        unusedRaw = BoundedCall.readWord(token, abi.encodeCall(IERC20.allowance, (address(this), spender)));
+        if (unusedRaw != 0) allow(token, spender, 0);
     }
 
     /// @notice What this contract holds of `token`, in its smallest unit.
     function held(address token) internal view returns (uint256) {
-        return IERC20(token).balanceOf(address(this));
+        return heldBy(token, address(this));
+    }
+
+    /// @notice What `account` holds of `token`, in its smallest unit.
+    function heldBy(address token, address account) internal view returns (uint256) {
+        return BoundedCall.readWord(token, abi.encodeCall(IERC20.balanceOf, (account)));
     }
 
     function _expectTrue(address token, bytes memory data) private {

@@ -10,12 +10,14 @@ interface Vm {
     }
 
     function prank(address sender) external;
+    function prank(address sender, address origin) external;
     function startPrank(address sender) external;
     function stopPrank() external;
     function warp(uint256 timestamp) external;
     function roll(uint256 number) external;
     function deal(address account, uint256 amountWei) external;
     function etch(address account, bytes calldata code) external;
+    function cool(address account) external;
     function store(address account, bytes32 slot, bytes32 word) external;
     function assume(bool condition) external pure;
     function expectRevert() external;

@@ -25,7 +25,7 @@ class BookPositions(Mapping[Address, Position]):
     what the book says of a few accounts.
     """
 
-    __slots__ = ("_book", "_over", "_sorted", "_stable", "_version")
+    __slots__ = ("_book", "_last", "_over", "_sorted", "_stable", "_version")
 
     def __init__(
         self,
@@ -39,6 +39,7 @@ class BookPositions(Mapping[Address, Position]):
         self._stable = stable
         self._over = over
         self._sorted: tuple[Address, ...] | None = None
+        self._last: tuple[Address | None, Position | None] = None, None
 
     def __getitem__(self, account: Address) -> Position:
         position = self._over[account] if account in self._over else self._in_book(account)
@@ -95,6 +96,12 @@ class BookPositions(Mapping[Address, Position]):
         return compute_weights(projection, (0, *projection.emodes))
 
     def _in_book(self, account: Address) -> Position | None:
+        """Return what the book says of an account; it is usually the account that was asked about last."""
+        if self._last[0] != account:
+            self._last = account, self._decode(account)
+        return self._last[1]
+
+    def _decode(self, account: Address) -> Position | None:
         number = self._book.addresses.find(address_bytes(account))
         stable = self._stable.get(account, ())
         if number is None:

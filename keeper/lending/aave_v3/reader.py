@@ -8,7 +8,7 @@ oracle, revision or list of reserves) leads to the market's parts being found an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -52,6 +52,7 @@ class _Reading:
     emodes: dict[int, EMode]
     sentinel: Sentinel | None
     premium_bps: int
+    premium_to_protocol_bps: int
     totals: dict[tuple[bool, int], int]
 
 
@@ -164,6 +165,7 @@ class AaveV3Market:
             emodes=MappingProxyType(reading.emodes),
             sentinel=reading.sentinel,
             flash_premium_bps=reading.premium_bps,
+            flash_protocol_bps=reading.premium_to_protocol_bps,
             positions=self._mirror.positions(),
             ids=MappingProxyType({reserve.token: reserve.id for reserve in reading.reserves.values()}),
             oracle=layout.oracle,
@@ -253,6 +255,7 @@ class AaveV3Market:
         emodes = [ask_emode(batch, layout, category, source) for category, source in self._emode_sources.items()]
         sentinel = ask_sentinel(batch, layout)
         premium = batch.ask_if_any(layout.pool, calls.FLASH_PREMIUM, calls.decode_word)
+        to_protocol = batch.ask_if_any(layout.pool, calls.PREMIUM_TO_PROTOCOL, calls.decode_word)
         unit = batch.ask_if_any(layout.oracle, calls.BASE_UNIT, calls.decode_word)
         totals = _ask_totals(batch, layout)
         try:
@@ -267,15 +270,17 @@ class AaveV3Market:
         if unit.value is None:
             # An oracle that does not even say what it counts in has no prices.
             rows = [replace(row, price_base=None) for row in rows]
+        sums = {key: answer.value for key, answer in totals.items()}
         modes = {mode.id: mode for mode in (build() for build in emodes)}
         modes.update(await self._read_emodes(at, layout, self._mirror.book.categories - modes.keys()))
         return _Reading(
             base_unit=unit.value or _USUAL_BASE_UNIT,
-            reserves={row.id: row for row in sorted(rows, key=lambda row: row.id)},
+            reserves={row.id: _with_totals(row, sums) for row in sorted(rows, key=lambda row: row.id)},
             emodes=modes,
             sentinel=sentinel(at.timestamp_s),
             premium_bps=premium.value or 0,
-            totals={key: answer.value for key, answer in totals.items()},
+            premium_to_protocol_bps=to_protocol.value or 0,
+            totals=sums,
         )
 
     async def _holds(self, at: Head, layout: Layout) -> bool:
@@ -336,6 +341,10 @@ def _ask_totals(batch: Batch, layout: Layout) -> dict[tuple[bool, int], Answer[i
         for owed, tokens in ((False, layout.a_tokens), (True, layout.debt_tokens))
         for underlying, token in tokens.items()
     }
+
+
+def _with_totals(reserve: Reserve, totals: Mapping[tuple[bool, int], int]) -> Reserve:
+    return replace(reserve, supply_scaled=totals[False, reserve.id], debt_scaled=totals[True, reserve.id])
 
 
 def _reserve_decoder(token: Address) -> Callable[[bytes], Reserve]:

@@ -54,6 +54,8 @@ class Revision:
     virtual_balance: bool = False
     stable_debt: bool = False
     flash_premium_up: bool = False
+    # Suppliers get their part of a flash loan's premium by a rise of the supply index (until 3.3).
+    premium_to_suppliers: bool = False
 
     @property
     def custom_errors(self) -> bool:
@@ -70,6 +72,7 @@ _V3_0: Final = Revision(
     sentinel="updated-at",
     emode="category",
     stable_debt=True,
+    premium_to_suppliers=True,
 )
 _V3_1: Final = replace(
     _V3_0, number=4, version="3.1", verified=False, sentinel="started-at", grace_period=True, virtual_balance=True
@@ -79,7 +82,13 @@ _V3_3: Final = replace(
     _V3_2, number=7, version="3.3", verified=True, close_factor="half-of-total", dust_rule=True, deficit="base"
 )
 _V3_4: Final = replace(
-    _V3_3, number=8, version="3.4", nested_compound=True, borrow_flag_by_scaled=True, self_liquidation=False
+    _V3_3,
+    number=8,
+    version="3.4",
+    nested_compound=True,
+    borrow_flag_by_scaled=True,
+    self_liquidation=False,
+    premium_to_suppliers=False,
 )
 _V3_5: Final = replace(
     _V3_4,

@@ -67,6 +67,8 @@ def decode_reserve(data: bytes, token: Address) -> Reserve:
         source=ZERO_ADDRESS,
         balance_raw=0,
         virtual_raw=0 if bits >> _VIRTUAL & 1 else None,
+        treasury_scaled=words[12],
+        factor_bps=bits >> 64 & 0xFFFF,
     )
 
 

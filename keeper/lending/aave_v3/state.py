@@ -17,7 +17,8 @@ class Reserve:
     `liquidation_bonus_bps` is the full factor (10500 pays 5 %). `price_base` is None when the
     oracle gives no answer. `balance_raw` is the underlying held by the aToken, `virtual_raw`
     the pool's own count of it where it keeps one (else None). `grace_until_s` is 0 without a
-    grace period.
+    grace period. `supply_scaled` and `debt_scaled` are all scaled aTokens and variable debt,
+    `treasury_scaled` what the treasury is still to be given, `factor_bps` its share of the interest.
     """
 
     id: int
@@ -45,6 +46,10 @@ class Reserve:
     virtual_raw: int | None = None
     grace_until_s: int = NO_GRACE
     stable_supply_raw: int = 0
+    supply_scaled: int = 0
+    debt_scaled: int = 0
+    treasury_scaled: int = 0
+    factor_bps: int = 0
 
     @property
     def unit(self) -> int:

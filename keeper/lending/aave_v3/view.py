@@ -7,15 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from keeper.domain.chain import Call, Head
-from keeper.domain.fixed_point import mul_div_up, percent_mul_half_up
 from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
-from keeper.domain.units import BPS, WAD, ZERO_ADDRESS, Address
+from keeper.domain.units import WAD, ZERO_ADDRESS, Address
 from keeper.lending.aave_v3 import calls
 from keeper.lending.aave_v3.errors import refuse
+from keeper.lending.aave_v3.pairs import AavePair, compute_outcome
 from keeper.lending.aave_v3.positions import BookPositions, with_position
 from keeper.lending.aave_v3.revisions import Revision
 from keeper.lending.aave_v3.rules.account import Projection, compute_health_factor_wad, compute_sums
-from keeper.lending.aave_v3.rules.aftermath import Aftermath, compute_aftermath, compute_received_scaled_raw
+from keeper.lending.aave_v3.rules.aftermath import Aftermath, compute_aftermath
+from keeper.lending.aave_v3.rules.flash import book_premium, compute_premium_raw, count_lendable_raw, pay_in
 from keeper.lending.aave_v3.rules.liquidation import (
     Amounts,
     Pair,
@@ -23,7 +24,7 @@ from keeper.lending.aave_v3.rules.liquidation import (
     compute_amounts,
     prepare_pair,
 )
-from keeper.lending.aave_v3.rules.search import find_largest, find_ranges
+from keeper.lending.aave_v3.rules.search import find_largest
 from keeper.lending.aave_v3.state import NO_POSITION, EMode, Position, Reserve, Sentinel
 
 _PROJECTIONS_KEPT = 8
@@ -49,6 +50,7 @@ class AaveV3View:
     positions: Mapping[Address, Position]
     ids: Mapping[Address, int]
     oracle: Address = ZERO_ADDRESS
+    flash_protocol_bps: int = 0
     protocol: str = "aave-v3"
     _projections: dict[int, Projection] = field(default_factory=dict, repr=False, compare=False)
 
@@ -141,19 +143,28 @@ class AaveV3View:
             return largest
         cover_raw, receive, amounts = largest
         call = LiquidationCall(account=account, debt=debt, collateral=collateral, cover_raw=cover_raw, receive=receive)
-        return self._outcome(call, pair, amounts, self._projection(at_s))
+        return self._outcome(call, pair, amounts, at_s)
 
     def ranges(self, account: Address, debt: Address, collateral: Address, at_s: int) -> list[RepayRange]:
         """Return all repay amounts the pool accepts against underlying at `at_s`, lowest first.
 
         Explicit amounts keep to the limits at the head as well, so they stay valid as time passes.
         """
+        pair = self.pair(account, debt, collateral, at_s)
+        return [] if isinstance(pair, Refused) else pair.ranges()
+
+    def pair(self, account: Address, debt: Address, collateral: Address, at_s: int) -> AavePair | Refused:
+        """Return one pair of an account, ready to be asked many amounts, or why none is accepted."""
         then = self._pair(account, debt, collateral, at_s)
         if isinstance(then, Refused):
-            return []
-        now = self._pair(account, debt, collateral, self.head.timestamp_s, require_unhealthy=False)
-        # A check that depends on time alone (grace, sequencer) may fail at the head and pass later.
-        return find_ranges(then if isinstance(now, Refused) else now, then)
+            return then
+
+        def at_head() -> Pair:
+            now = self._pair(account, debt, collateral, self.head.timestamp_s, require_unhealthy=False)
+            # A check that depends on time alone (grace, sequencer) may fail at the head and pass later.
+            return then if isinstance(now, Refused) else now
+
+        return AavePair(account, self.positions[account], self._projection(at_s), now=at_head, then=then)
 
     def outcome(self, call: LiquidationCall, at_s: int) -> Outcome | Refused:
         """Return exactly what the pool would do with `call` in a block of time `at_s`."""
@@ -161,7 +172,7 @@ class AaveV3View:
         if isinstance(accepted, Refused):
             return accepted
         pair, amounts = accepted
-        return self._outcome(call, pair, amounts, self._projection(at_s))
+        return self._outcome(call, pair, amounts, at_s)
 
     def after(self, call: LiquidationCall, at_s: int) -> AaveV3View:
         """Return the market as `call` leaves it in a block of time `at_s`.
@@ -177,9 +188,24 @@ class AaveV3View:
         reserves = dict(self.reserves)
         paid_out_raw = amounts.seized_raw if call.receive == "underlying" else 0
         for id_, change_raw in ((pair.debt.id, amounts.repaid_raw), (pair.collateral.id, -paid_out_raw)):
-            reserves[id_] = _moved(reserves[id_], change_raw)
+            reserves[id_] = pay_in(reserves[id_], change_raw)
+        if paid_out_raw:
+            collateral = reserves[pair.collateral.id]
+            left_scaled = collateral.supply_scaled - aftermath.seized_scaled
+            reserves[collateral.id] = replace(collateral, supply_scaled=left_scaled)
         positions = with_position(self.positions, call.account, aftermath.position)
-        return replace(self, reserves=reserves, positions=positions, _projections={})
+        projections = self._moved_to(reserves, (pair.debt.id, pair.collateral.id))
+        return replace(self, reserves=reserves, positions=positions, _projections=projections)
+
+    def during_flash_loan(self, token: Address, amount_raw: int) -> AaveV3View:
+        """Return the market while it has lent `amount_raw` of `token` for the length of a call."""
+        reserve = self._reserve(token)
+        return self._with_reserve(pay_in(reserve, -amount_raw))
+
+    def after_flash_loan(self, token: Address, amount_raw: int, premium_raw: int, at_s: int) -> AaveV3View:
+        """Return the market of `during_flash_loan` once loan and premium are given back in a block of time `at_s`."""
+        returned = pay_in(self._reserve(token), amount_raw)
+        return self._with_reserve(book_premium(returned, premium_raw, self.flash_protocol_bps, self.deployment, at_s))
 
     def with_prices(self, prices: Mapping[Address, int]) -> AaveV3View:
         """Return the market as it would be with other oracle prices, in base units per whole token.
@@ -205,18 +231,19 @@ class AaveV3View:
         id_ = self.ids.get(token)
         if id_ is None:
             return None
-        reserve = self.reserves[id_]
-        lendable_raw = reserve.balance_raw
-        if reserve.virtual_raw is not None:
-            lendable_raw = min(lendable_raw, reserve.virtual_raw)
-        if not (reserve.flash_loans and reserve.active) or reserve.paused or amount_raw > lendable_raw:
+        if amount_raw > count_lendable_raw(self.reserves[id_]):
             return None
-        if self.deployment.flash_premium_up:
-            return mul_div_up(amount_raw, self.flash_premium_bps, BPS)
-        return percent_mul_half_up(amount_raw, self.flash_premium_bps)
+        return compute_premium_raw(amount_raw, self.flash_premium_bps, self.deployment)
 
     def _reserve(self, token: Address) -> Reserve:
         return self.reserves[self.ids[token]]
+
+    def _with_reserve(self, reserve: Reserve) -> AaveV3View:
+        reserves = {**self.reserves, reserve.id: reserve}
+        return replace(self, reserves=reserves, _projections=self._moved_to(reserves, (reserve.id,)))
+
+    def _moved_to(self, reserves: Mapping[int, Reserve], touched: Sequence[int]) -> dict[int, Projection]:
+        return {at_s: projection.moved_to(reserves, touched) for at_s, projection in self._projections.items()}
 
     def _projection(self, at_s: int) -> Projection:
         projection = self._projections.get(at_s)
@@ -262,29 +289,9 @@ class AaveV3View:
     def _aftermath(self, call: LiquidationCall, pair: Pair, amounts: Amounts, at_s: int) -> Aftermath:
         return compute_aftermath(pair, amounts, self.positions[call.account], self._projection(at_s))
 
-    def _outcome(self, call: LiquidationCall, pair: Pair, amounts: Amounts, projection: Projection) -> Outcome:
-        aftermath = compute_aftermath(pair, amounts, self.positions[call.account], projection)
-        sums = compute_sums(aftermath.position, projection)
-        if sums is None:
-            raise ValueError("a price vanished between two readings of one view")
-        received_raw = amounts.seized_raw
-        if call.receive == "atoken":
-            received_raw = compute_received_scaled_raw(pair, aftermath.seized_scaled)
-        return Outcome(
-            call=call,
-            repaid_raw=amounts.repaid_raw,
-            received_raw=received_raw,
-            fee_raw=aftermath.fee_raw,
-            health_after_wad=compute_health_factor_wad(sums, self.deployment),
-            deficits=tuple((self.reserves[id_].token, lost_raw) for id_, lost_raw in aftermath.deficits),
-        )
+    def _outcome(self, call: LiquidationCall, pair: Pair, amounts: Amounts, at_s: int) -> Outcome:
+        return compute_outcome(call, pair, amounts, self.positions[call.account], self._projection(at_s))
 
 
 def _account_of(health: Health) -> Address:
     return health.account
-
-
-def _moved(reserve: Reserve, change_raw: int) -> Reserve:
-    """Return the reserve with underlying paid in (or out, when negative)."""
-    virtual_raw = None if reserve.virtual_raw is None else reserve.virtual_raw + change_raw
-    return replace(reserve, balance_raw=reserve.balance_raw + change_raw, virtual_raw=virtual_raw)

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from itertools import pairwise
 
 import pytest
 
@@ -155,15 +156,31 @@ async def test_closing_the_chain_ends_those_who_follow(anvil: Anvil) -> None:
 
 def test_pace_follows_the_block_interval() -> None:
     pace = BlockPace(None)
-    for number in range(10):
-        pace.note(number, 4.0 * number)
+    for number, seen_s in enumerate((0.0, 3.0, 9.0, 11.0, 16.0, 21.0, 23.0, 28.0, 34.0, 36.0)):
+        pace.note(number, seen_s)
     assert 0.3 < pace.pause_s(36.0) < 0.7
-    assert pace.silence_s() == pytest.approx(10.0)
+    assert pace.silence_s() == pytest.approx(10.0, rel=0.2)
     for number in range(10, 60):
         pace.note(number, 36.0 + 0.01 * (number - 9))
     assert pace.pause_s(36.51) == pytest.approx(0.05)
     assert pace.pause_s(100.0) == pytest.approx(1.0)
     assert pace.silence_s() == pytest.approx(1.0)
+
+
+def test_pace_looks_most_when_the_next_block_of_a_steady_chain_is_due() -> None:
+    pace = BlockPace(None)
+    for number in range(30):
+        pace.note(number, 12.0 * number + 0.02 * (number % 3))
+    seen_s = now_s = 12.0 * 29 + 0.04
+    looks = []
+    while now_s < seen_s + 13.0:
+        now_s += pace.pause_s(now_s)
+        looks.append(now_s - seen_s)
+    assert len([look for look in looks if look < 11.6]) <= 3
+    assert max(look - before for before, look in pairwise([0.0, *looks])) <= 4.0
+    due = [look for look in looks if 11.7 < look < 12.4]
+    assert max(look - before for before, look in pairwise(due)) <= 0.31
+    assert pace.pause_s(seen_s + 20.0) == pytest.approx(1.0)  # overdue: nobody knows when it comes
 
 
 @pytest.mark.parametrize(("requests_per_second", "shortest_s"), [(20, 0.5), (1_000, 0.05), (1, 5.0)])

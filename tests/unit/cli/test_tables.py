@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keeper.cli import tables
+from keeper.cli import tables, words
 from keeper.domain.units import MAX_UINT256, WAD
 from keeper.estimate.report import estimate_report
 from tests.support.lending import address
@@ -100,6 +100,29 @@ def test_plans_and_grouped_rejections(capsys: pytest.CaptureFixture[str], width:
     assert "main: oracle_reverted market x" in text
 
 
+def test_steps_and_legs_are_added_up_by_token(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    document = estimate_report(31337, simulated().plan.head, [simulated()], [])
+    (plan,) = document["plans"]
+    hop = {"venue": "uniswap-v3", "token_in": WETH, "token_out": USDC}
+    plan["steps"] = [
+        {"debt": USDC, "repay_raw": "1000000", "collateral": WETH, "seize_raw": str(WAD)},
+        {"debt": USDC, "repay_raw": "2000000", "collateral": USDC, "seize_raw": "7000000"},
+        {"debt": USDC, "repay_raw": "4000000", "collateral": WETH, "seize_raw": str(2 * WAD)},
+    ]
+    plan["legs"] = [
+        {"token_in": WETH, "route": [hop]},
+        {"token_in": USDC, "route": [hop]},
+        {"token_in": WETH, "route": []},
+    ]
+    tables.print_estimate({**document, "tokens": TOKENS})
+    text = printed(capsys, width)
+    assert "7.0000 USDC" in text
+    assert "3.0000 WETH" in text
+    if width == 120:
+        assert "WETH in 2 legs" in text
+        assert "v3 USDC" in text
+
+
 def entry(**changes: Any) -> dict[str, Any]:
     detail = {"planned_profit_raw": "2000000", "profit_base": "200000000", "base_unit": "100000000"}
     return {
@@ -119,6 +142,39 @@ def test_the_ledger_is_in_dollars_of_the_plan(capsys: pytest.CaptureFixture[str]
     assert "success, -1 raw" in text
     assert "deploy" in text
     assert f"realised 7 raw of {USDC}" in text
+
+
+def weighed(status: str = "success", **changes: Any) -> dict[str, Any]:
+    """A plan that was to earn 2 dollars of profit, for 0.5 dollars of gas at 2000 dollars a coin, 0.1 of them data."""
+    detail = {
+        "planned_profit_raw": "2000000", "profit_base": "200000000", "base_unit": "100000000",
+        "net_profit_base": "150000000", "gas_cost_base": "40000000", "l1_fee_base": "10000000",
+        "planned_gas_cost_wei": str(2 * 10**14), "planned_l1_fee_wei": str(5 * 10**13), "l1_fee_wei": str(10**14),
+        "premium_base": "30000000", "slippage_base": "-7000000", "runner_up_net_base": "120000000",
+    }  # fmt: skip
+    return entry(status=status, realised_raw="1900000", gas_cost_wei=str(3 * 10**14), detail={**detail, **changes})
+
+
+def costs_of(capsys: pytest.CaptureFixture[str], width: int, found: dict[str, Any]) -> list[str]:
+    totals = {"tokens": [], "gas_cost_wei": "0", "counts": {"success": 1}, "dry_run": []}
+    tables.print_pnl({"entries": [found], "totals": totals})
+    text = printed(capsys, width)
+    return text[text.index("What each cost took") :].splitlines()[4].split()
+
+
+def test_the_ledger_says_what_each_cost_took(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    # 3e14 wei were paid, 1e14 of them for data; 1.90 dollars came in
+    assert costs_of(capsys, width, weighed())[2:] == ["0.30", "-0.07", "0.40", "0.20", "1.30", "1.20"]
+
+
+def test_a_dry_run_shows_the_planned_costs(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    found = costs_of(capsys, width, weighed("dry-run", runner_up_net_base=None))
+    assert found[2:] == ["0.30", "-0.07", "0.40", "0.10", "1.50", "-"]
+
+
+def test_what_reverted_cost_gas_alone(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    reverted = {**weighed("reverted"), "realised_raw": "0"}
+    assert costs_of(capsys, width, reverted)[2:] == ["-", "-", "0.40", "0.20", "-0.60", "1.20"]
 
 
 def test_what_is_still_in_flight_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +209,7 @@ def test_markup_in_other_peoples_words_is_not_obeyed(capsys: pytest.CaptureFixtu
     ],
 )
 def test_amounts(raw: str, token: str, text: str) -> None:
-    assert tables.whole(raw, token, TOKENS) == text
+    assert words.whole(raw, token, TOKENS) == text
 
 
 @pytest.mark.parametrize(
@@ -161,9 +217,9 @@ def test_amounts(raw: str, token: str, text: str) -> None:
     [(WAD - 1, "0.9999"), (0, "0.0000"), (MAX_UINT256, "no debt"), (10**6 * WAD, "> 100"), (WAD * 3 // 2, "1.5000")],
 )
 def test_health(wad: int, text: str) -> None:
-    assert tables.health_text(wad) == text
+    assert words.health_text(wad) == text
 
 
 def test_short_names_show_both_ends() -> None:
-    assert tables.short("0x1234567890abcdef1234567890abcdef12345678") == "0x1234…5678"
-    assert tables.short("0x12") == "0x12"
+    assert words.short("0x1234567890abcdef1234567890abcdef12345678") == "0x1234…5678"
+    assert words.short("0x12") == "0x12"

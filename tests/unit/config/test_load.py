@@ -56,6 +56,7 @@ def test_the_least_there_may_be(config: Path) -> None:
         (CHAIN + MARKET + "[polic]\nsizing = 'max'\n", "polic; did you mean policy?"),
         (CHAIN + MARKET + "start_blok = 4\n", "markets.0.start_blok; did you mean start_block?"),
         (CHAIN + MARKET + f"[[venues]]\nprotocol = 'uniswap-v2'\nfactry = '{ADDRESS}'\n", "did you mean factory?"),
+        (CHAIN + MARKET + f"[funding]\nmorfo = '{ADDRESS}'\n", "funding.morfo; did you mean morpho?"),
         (CHAIN + MARKET + "[policy]\nminimum_profit_usd = 1\n", "did you mean min_profit_usd?"),
     ],
 )
@@ -80,6 +81,10 @@ def test_a_key_like_no_other_lists_what_is_known(config: Path) -> None:
         (CHAIN + MARKET + "[policy]\nmin_profit_usd = nan\n", "policy.min_profit_usd", "NaN"),
         (CHAIN + MARKET + "[policy]\ntarget_health = 0.99\n", "policy.target_health", "0.99"),
         (CHAIN + MARKET + "[policy]\nsizing = 'most'\n", "policy.sizing", "'most'"),
+        (CHAIN + MARKET + "[funding]\nmorpho = '0x12'\n", "funding.morpho", "'0x12'"),
+        (CHAIN + MARKET + "[policy]\ntip_percentile = 100\n", "policy.tip_percentile", "100"),
+        (CHAIN + MARKET + "[policy]\nmin_tip_gwei = -1\n", "policy.min_tip_gwei", "-1"),
+        (CHAIN + "l1_fee = 'optimism'\n" + MARKET, "chain.l1_fee", "'optimism'"),
         (CHAIN + "requests_per_second = 0\n" + MARKET, "chain.requests_per_second", "0"),
         (CHAIN + "confirmations = 0\n" + MARKET, "chain.confirmations", "0"),
         (CHAIN + MARKET + f"[[feeds]]\ntoken = '{ADDRESS}'\nheartbeat_s = 0\n", "feeds.0.heartbeat_s", "0"),
@@ -89,6 +94,11 @@ def test_a_bad_value_is_named_with_its_key(config: Path, text: str, key: str, va
     line = refusal(config, text)
     assert f"{config}: {key}" in line
     assert f"(it is {value})" in line
+
+
+def test_bounds_of_the_tip_do_not_cross(config: Path) -> None:
+    line = refusal(config, CHAIN + MARKET + "[policy]\nmin_tip_gwei = 2\nmax_tip_gwei = 1\n")
+    assert "max_tip_gwei is below min_tip_gwei" in line
 
 
 @pytest.mark.parametrize(

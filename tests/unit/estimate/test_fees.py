@@ -7,8 +7,16 @@ from dataclasses import replace
 import pytest
 from support.pool_chain import head
 
+from keeper.domain.l1_fee import L1Fee
 from keeper.domain.plans import Fees
-from keeper.estimate.fees import decide_fees, gas_limit_for, next_base_fee_wei, share_profit
+from keeper.estimate.fees import (
+    bound_tip_wei,
+    decide_fees,
+    gas_limit_for,
+    l1_reserve_wei,
+    next_base_fee_wei,
+    share_profit,
+)
 
 GWEI = 10**9
 
@@ -44,6 +52,19 @@ def test_a_base_fee_over_the_bound_offers_nothing() -> None:
 
 def test_the_gas_limit_has_room_for_refunds() -> None:
     assert gas_limit_for(800_000) >= 800_000 * 5 // 4 * 64 // 63
+
+
+@pytest.mark.parametrize(
+    ("suggested", "least", "most", "tip"),
+    [(5, 0, None, 5), (5, 7, None, 7), (5, 0, 3, 3), (5, 0, 0, 0), (5, 4, 6, 5)],
+)
+def test_the_tip_stays_between_the_operators_bounds(suggested: int, least: int, most: int | None, tip: int) -> None:
+    assert bound_tip_wei(suggested, least_wei=least, most_wei=most) == tip
+
+
+def test_the_price_of_data_may_double_where_no_fee_cap_bounds_it() -> None:
+    assert l1_reserve_wei(L1Fee(wei=21)) == 42
+    assert l1_reserve_wei(L1Fee(wei=21, gas_units=3)) == 0
 
 
 OFFER = Fees(fee_cap_wei=4 * GWEI, tip_wei=GWEI, expected_wei=3 * GWEI)

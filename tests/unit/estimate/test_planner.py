@@ -24,7 +24,7 @@ from support.pool_chain import head, v2_pool
 from keeper.domain.feeds import FeedStatus
 from keeper.domain.plans import Fees, Rejected
 from keeper.domain.units import Address
-from keeper.estimate.gas import GasMemory, shape_of
+from keeper.estimate.gas import GasMemory, shape_of_plan
 from keeper.estimate.planner import Proposal
 from keeper.venues.uniswap_v2 import V2Pool
 
@@ -43,8 +43,8 @@ def test_a_plan_carries_what_was_decided() -> None:
     proposal = planner(GOOD).assess("lines", ACCOUNT)
     assert isinstance(proposal, Proposal)
     plan = proposal.plan
-    assert plan.profit_raw == plan.proceeds_raw - plan.repay_raw - plan.premium_raw
-    assert plan.fund_raw == plan.repay_raw
+    assert plan.profit_raw == plan.proceeds_raw - plan.repay_raw - plan.funds[0].premium_raw
+    assert plan.funds[0].amount_raw == plan.repay_raw
     assert plan.deadline_block == head().number + SETTINGS.deadline_blocks
     assert (plan.health_before_wad, plan.inclusion_s) == (95 * 10**16, head().timestamp_s + 12)
 
@@ -184,5 +184,4 @@ def test_gas_of_the_shape_is_what_was_learned() -> None:
     desk = planner(GOOD)
     proposal = desk.assess("lines", ACCOUNT)
     assert isinstance(proposal, Proposal)
-    hops = [quote.hop for quote in proposal.plan.route]
-    assert proposal.choice.gas_units == memory.guess(shape_of(hops, "aave-flash-loan", 0))
+    assert proposal.choice.gas_units == memory.guess(shape_of_plan(proposal.plan))

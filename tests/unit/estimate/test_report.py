@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from support.lending import address
 from support.markets import ACCOUNT, COLLATERAL, DEBT
-from support.plans import plan, simulated
+from support.plans import called, plan, simulated
 from support.pool_chain import head
 
-from keeper.domain.lending import LiquidationCall
 from keeper.domain.plans import Rejected
 from keeper.estimate.report import estimate_report, plan_json, usd
 
@@ -33,10 +32,7 @@ def test_a_plan_has_the_promised_keys_and_types() -> None:
 
 def test_lists_are_sorted_by_market_then_address() -> None:
     accounts = [address(n) for n in (0xFF00, 0xAB, 0xABC)]
-    plans = [
-        simulated(plan=plan(call=LiquidationCall(account=one, debt=DEBT, collateral=COLLATERAL, cover_raw=1)))
-        for one in accounts
-    ]
+    plans = [simulated(plan=plan(steps=called(account=one, cover_raw=1))) for one in accounts]
     rejected = [
         Rejected(market="b", account=ACCOUNT, reason="r", detail="d"),
         Rejected(market="b", account=None, reason="r", detail="d"),

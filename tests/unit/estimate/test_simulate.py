@@ -9,24 +9,28 @@ from decimal import Decimal
 from eth_abi.abi import encode
 from eth_utils import keccak
 from support.lending import address
-from support.markets import line_market, span
+from support.markets import ACCOUNT, COLLATERAL, DEBT, Line, LineMarket, line_market, span
 from support.planning import crowd, planner
 from support.plans import PLAN
+from support.pool_chain import v2_pool
 
 from keeper.domain.chain import AccountOverride, Head, SimulatedCall, SimulatedOutcome
+from keeper.domain.l1_fee import L1Fee
 from keeper.domain.plans import Fees, Rejected, SimulatedPlan
 from keeper.domain.units import Address
 from keeper.estimate.executor import encode_run
-from keeper.estimate.gas import GasMemory, GasPrice, shape_of
+from keeper.estimate.fees import gas_limit_for
+from keeper.estimate.gas import GasMemory, GasPrice, shape_of_plan
 from keeper.estimate.service import Estimator
 from keeper.estimate.settings import EstimateSettings
 from keeper.estimate.simulate import Simulator
+from keeper.ports import L1Fees
 
 GWEI = 10**9
 GAS = GasPrice(wei_per_gas=GWEI, native_price_base=2000 * 10**8)
 FEES = Fees(fee_cap_wei=2 * GWEI, tip_wei=0, expected_wei=GWEI)
 MARKET = line_market(span(1, 10**9))
-BIG = replace(PLAN, profit_raw=90 * 10**6, proceeds_raw=10**9, repay_raw=909 * 10**6)
+BIG = replace(PLAN, profit_raw=90 * 10**6, proceeds_raw=10**9, steps=(replace(PLAN.steps[0], repaid_raw=909 * 10**6),))
 EXECUTOR, OWNER = address(0xE0), address(0xE1)
 
 
@@ -60,7 +64,8 @@ class RunChain:
     def _outcome(self) -> SimulatedOutcome:
         if self.revert is not None:
             return SimulatedOutcome(ok=False, data=self.revert, gas_units=50_000)
-        data = encode(["uint256"] * 4, [BIG.repay_raw, BIG.seize_raw, BIG.proceeds_raw, self.profit_raw])
+        steps = [(step.repaid_raw, step.received_raw) for step in BIG.steps]
+        data = encode(["(uint256,uint256)[]", "uint256", "uint256"], [steps, BIG.proceeds_raw, self.profit_raw])
         return SimulatedOutcome(ok=True, data=data, gas_units=self.gas_units)
 
 
@@ -76,6 +81,7 @@ def simulator(
     sender: Address | None = None,
     min_profit_usd: int = 0,
     tip_profit_bps: int = 0,
+    l1_fees: L1Fees | None = None,
 ) -> Simulator:
     return Simulator(
         chain,  # type: ignore[arg-type]
@@ -87,6 +93,7 @@ def simulator(
         v2_factories=[],
         v3_factories=[],
         decode_revert=pool_error,
+        l1_fees=l1_fees,
     )
 
 
@@ -96,10 +103,13 @@ async def test_a_new_shape_is_simulated_twice_and_a_known_one_once() -> None:
     first = (await desk.run(BIG, MARKET, gas=GAS, fees=FEES)).result
     assert isinstance(first, SimulatedPlan)
     assert len(chain.asked) == 2
-    again = (await desk.run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert first.calldata == chain.asked[1][-1].data
+    other = replace(BIG, deadline_block=BIG.deadline_block + 1)
+    again = (await desk.run(other, MARKET, gas=GAS, fees=FEES)).result
     assert len(chain.asked) == 3
     assert isinstance(again, SimulatedPlan)
-    assert again.calldata == first.calldata == chain.asked[1][-1].data
+    assert again.plan.min_profit_raw == first.plan.min_profit_raw
+    assert again.calldata == chain.asked[2][-1].data
 
 
 async def test_the_minimum_covers_gas_and_the_operators_profit_rounded_up() -> None:
@@ -111,6 +121,62 @@ async def test_the_minimum_covers_gas_and_the_operators_profit_rounded_up() -> N
     assert (result.profit_base, result.net_profit_base) == (90 * 10**8, 90 * 10**8 - 120_000_000)
     assert result.gas_cost_wei == 600_000 * GWEI
     assert result.gas_limit > 600_000
+
+
+@dataclass
+class FixedFees:
+    """Takes the same for every run, and remembers what it was asked about."""
+
+    answer: L1Fee
+    asked: list[tuple[Address, bytes]] = field(default_factory=list)
+
+    async def fee(self, to: Address, data: bytes, at: Head) -> L1Fee:
+        self.asked.append((to, data))
+        return self.answer
+
+
+async def test_the_data_is_paid_for_beside_the_gas() -> None:
+    # 0.0005 of a coin at 2000 dollars is one dollar
+    fees = FixedFees(L1Fee(wei=5 * 10**14))
+    desk = simulator(RunChain(), GasMemory(), min_profit_usd=7, l1_fees=fees)
+    result = (await desk.run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert isinstance(result, SimulatedPlan)
+    assert result.plan.min_profit_raw == 8_200_000 + 1_000_000
+    assert (result.gas_cost_base, result.l1_fee_base) == (120_000_000, 10**8)
+    assert result.net_profit_base == 90 * 10**8 - 120_000_000 - 10**8
+    assert (result.l1_fee_wei, result.l1_reserve_wei, result.l1_gas_units) == (5 * 10**14, 10**15, 0)
+    assert result.gas_limit == gas_limit_for(600_000)
+    ((to, data),) = fees.asked
+    assert (to, data) == (EXECUTOR, encode_run(replace(BIG, min_profit_raw=BIG.profit_raw)))
+    assert len(data) >= len(result.calldata)
+
+
+async def test_data_charged_as_gas_needs_room_in_the_gas_limit() -> None:
+    fees = FixedFees(L1Fee(wei=40_000 * GWEI, gas_units=40_000))
+    result = (await simulator(RunChain(), GasMemory(), l1_fees=fees).run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert isinstance(result, SimulatedPlan)
+    assert (result.gas_units, result.gas_limit) == (600_000, gas_limit_for(640_000))
+    assert (result.l1_fee_wei, result.l1_reserve_wei, result.l1_gas_units) == (40_000 * GWEI, 0, 40_000)
+
+
+async def test_a_plan_that_only_its_data_makes_a_loss_is_rejected() -> None:
+    cheap, dear = (FixedFees(L1Fee(wei=wei)) for wei in (10**15, 10**17))  # two dollars, two hundred
+    results = [
+        (await simulator(RunChain(), GasMemory(), l1_fees=each).run(BIG, MARKET, gas=GAS, fees=FEES)).result
+        for each in (cheap, dear)
+    ]
+    assert isinstance(results[0], SimulatedPlan)
+    assert isinstance(results[1], Rejected)
+    assert results[1].reason == "not_profitable"
+
+
+async def test_a_share_for_the_builder_leaves_enough_for_the_data() -> None:
+    fees = FixedFees(L1Fee(wei=10**16))
+    desk = simulator(RunChain(), GasMemory(), tip_profit_bps=9_000, l1_fees=fees)
+    result = (await desk.run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    assert isinstance(result, SimulatedPlan)
+    assert result.fees.tip_wei > 0
+    assert 0 < result.net_profit_base <= (90 * 10**8 - 120_000_000 - 20 * 10**8) // 10 + 1
 
 
 async def test_the_minimum_is_never_more_than_the_profit() -> None:
@@ -166,12 +232,12 @@ async def test_where_the_dearer_run_reverts_the_plain_one_stays() -> None:
 
 
 async def test_a_revert_is_decoded() -> None:
-    loss = bytes(keccak(text="Loss(uint256)")[:4]) + encode(["uint256"], [5])
-    result = (await simulator(RunChain(revert=loss), GasMemory()).run(BIG, MARKET, gas=GAS, fees=FEES)).result
+    too_low = bytes(keccak(text="ProfitTooLow(uint256,uint256)")[:4]) + encode(["uint256"] * 2, [5, 9])
+    result = (await simulator(RunChain(revert=too_low), GasMemory()).run(BIG, MARKET, gas=GAS, fees=FEES)).result
     assert isinstance(result, Rejected)
     assert (result.reason, result.detail) == (
         "simulation_reverted",
-        "loss: the run would lose 5 of the debt token",
+        "profit_too_low: the run gained 5, less than the required 9",
     )
     result = (
         await simulator(RunChain(revert=b"\x93\x0b\xb7\x71"), GasMemory()).run(BIG, MARKET, gas=GAS, fees=FEES)
@@ -210,7 +276,7 @@ async def test_without_an_executor_one_is_created_first() -> None:
 async def test_the_gas_of_a_shape_is_remembered() -> None:
     memory = GasMemory()
     await simulator(RunChain(), memory).run(BIG, MARKET, gas=GAS, fees=FEES)
-    assert memory.guess(shape_of((quote.hop for quote in BIG.route), "aave-flash-loan", 0)) == 600_000
+    assert memory.guess(shape_of_plan(BIG)) == 600_000
 
 
 async def test_the_estimator_goes_on_to_the_next_plan_when_one_reverts() -> None:
@@ -222,3 +288,20 @@ async def test_the_estimator_goes_on_to_the_next_plan_when_one_reverts() -> None
     keys = list(desk.candidates())
     plans, rejected = await Estimator(planner(crowd(4)), simulator(RunChain(), GasMemory()), FEES).each(keys)
     assert (len(plans), len(rejected)) == (3, 0)
+
+
+async def test_the_runner_up_of_a_plan_is_found_later_and_is_the_one_of_the_profile() -> None:
+    two = {(DEBT, COLLATERAL): Line((span(1, 10**8),), 110, 100), (DEBT, DEBT): Line((span(1, 10**8),), 105, 100)}
+    gap = {(DEBT, COLLATERAL): Line((span(1, 6 * 10**7), span(10**8, 10**8)), 110, 100)}
+    alone = {(DEBT, COLLATERAL): two[DEBT, COLLATERAL]}
+    thin = v2_pool(1, COLLATERAL, DEBT, 8 * 10**8, 8 * 10**8)
+    for lines, pools, has_one in ((two, (), True), (gap, (thin,), True), (alone, (), False)):
+        book = planner(LineMarket(lines={ACCOUNT: lines}), *pools)
+        plan = book.next_plan()
+        assert plan is not None
+        profile = book.profile("lines", ACCOUNT)
+        assert profile is not None
+        assert (profile.runner_up is not None) is has_one
+        find = book.runner_up_of(plan)
+        book.accept(plan)
+        assert find() == (profile.runner_up.net_base if profile.runner_up is not None else None)

@@ -6,11 +6,10 @@ from hypothesis import strategies as st
 
 from keeper.domain.units import WAD
 from keeper.send.fees import (
-    Offer,
+    GasOffer,
     TooDear,
     bump_limit_wei,
     fee_ceiling_wei,
-    highest_base_fee_wei,
     raise_offer,
     result_usd_e8,
 )
@@ -19,13 +18,13 @@ from tests.unit.send.test_machine import GWEI, SLOT
 
 WEI = st.integers(min_value=0, max_value=10**15)
 OFFERS = st.lists(
-    st.tuples(WEI, WEI).map(lambda pair: Offer(fee_cap_wei=max(pair), tip_wei=min(pair))), min_size=1, max_size=5
+    st.tuples(WEI, WEI).map(lambda pair: GasOffer(fee_cap_wei=max(pair), tip_wei=min(pair))), min_size=1, max_size=5
 )
 
 
 @given(earlier=OFFERS, base_fee_wei=WEI, limit_wei=st.none() | WEI)
 def test_an_offer_rises_on_both_fields_within_its_limit(
-    earlier: list[Offer], base_fee_wei: int, limit_wei: int | None
+    earlier: list[GasOffer], base_fee_wei: int, limit_wei: int | None
 ) -> None:
     found = raise_offer(earlier, base_fee_wei=base_fee_wei, limit_wei=limit_wei)
     most = max(each.fee_cap_wei for each in earlier)
@@ -40,11 +39,6 @@ def test_an_offer_rises_on_both_fields_within_its_limit(
     assert found.fee_cap_wei > most or most == 0
     assert 0 < found.tip_wei <= found.fee_cap_wei
     assert limit_wei is None or found.fee_cap_wei <= limit_wei
-
-
-@pytest.mark.parametrize(("blocks", "base_fee"), [(0, 8_000), (1, 9_000), (2, 10_125), (3, 11_391)])
-def test_the_base_fee_rises_an_eighth_a_block_at_most(blocks: int, base_fee: int) -> None:
-    assert highest_base_fee_wei(8_000, blocks) == base_fee
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,14 @@ def test_an_unsigned_nonce_is_given_back_from_the_top_and_filled_below() -> None
     assert isinstance(decide(unsigned, replace(SEEN, highest=False), SETTINGS), Cancel)
 
 
+def test_a_nonce_nothing_was_signed_for_is_filled_at_the_price_that_was_reserved_when_no_more_is_allowed() -> None:
+    unsigned = replace(SLOT, state="reserved", attempts=())
+    tight = replace(SETTINGS, max_gas_price_wei=3 * GWEI)
+    found = decide(unsigned, replace(SEEN, highest=False), tight)
+    assert isinstance(found, Cancel)
+    assert (found.fee_cap_wei, found.tip_wei) == (3 * GWEI, GWEI)
+
+
 def test_bytes_that_may_be_out_never_free_their_nonce() -> None:
     refused = replace(PLAN, broadcast="refused", maybe_known=False)
     assert isinstance(decide(replace(SLOT, attempts=(refused,)), SEEN, SETTINGS), Release)

@@ -9,13 +9,14 @@ import pytest
 
 from keeper.domain.errors import ConfigError, Failed
 from keeper.store import open_store, set_aside
+from keeper.store.modes import ModeState
 from keeper.store.schema import VERSION
 from tests.faults.fake_chain import CHAIN_ID, SIGNER
 
 
 def test_the_file_and_its_helpers_are_private(tmp_path: Path) -> None:
     store = open_store(tmp_path / "new" / "state.db")
-    store.save_accounts("a", [], 1, "0x")
+    store.bind_chain(CHAIN_ID, "0xaa")
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
     assert set(modes) == {"state.db", "state.db-wal", "state.db-shm"}
     assert set(modes.values()) == {0o600}
@@ -75,26 +76,27 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> Non
 
 def test_two_openings_share_one_file(tmp_path: Path) -> None:
     writer, reader = open_store(tmp_path / "state.db"), open_store(tmp_path / "state.db")
-    writer.save_accounts("a", [SIGNER], 1, "0x01")
-    assert reader.load_accounts("a") == (frozenset({SIGNER}), 1, "0x01")
+    writer.set_mode("drain", "enough for today")
+    assert reader.mode() == ModeState(mode="drain", reason="enough for today")
     writer.close()
     reader.close()
 
 
 def test_row_25_a_full_disk_is_fatal_and_changes_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path / "state.db")
-    store.save_accounts("a", [SIGNER], 1, "0x01")
+    store.set_mode("drain", "before")
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "state.db-wal").stat().st_size, old[1]))
         with pytest.raises(Failed, match="cannot write the state file"):
-            store.save_accounts("a", [], 2, "0x02" * 100_000)
+            store.set_mode("halted", "too long for the disk " * 20_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, ignored)
-    assert store.load_accounts("a") == (frozenset({SIGNER}), 1, "0x01")
-    store.save_accounts("a", [], 3, "0x03")
+    assert store.mode() == ModeState(mode="drain", reason="before")
+    store.set_mode("active", "")
+    assert store.mode().mode == "active"
     store.close()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from support.lending import address
 from support.pool_chain import v2_pool
 
-from keeper.venues.view import BookView, RouteIndex
+from keeper.venues.routes import RouteIndex
+from keeper.venues.view import BookView
 
 A, B, C, D = (address(n) for n in (1, 2, 3, 4))
 AB, AC, CB = (v2_pool(1, A, B, 10**24, 10**24), v2_pool(2, A, C, 10**24, 10**24), v2_pool(3, B, C, 10**24, 10**24))

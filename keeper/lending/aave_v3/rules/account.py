@@ -5,7 +5,8 @@ This is the part that runs over every account, so it works on plain tuples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -40,6 +41,17 @@ class Table:
     debt: Mapping[int, DebtRow | None]
 
 
+def _indices(reserve: Reserve) -> tuple[int, ...]:
+    """Return all that the indices of a reserve at a later time depend on."""
+    return (
+        reserve.liquidity_index_ray,
+        reserve.liquidity_rate_ray,
+        reserve.debt_index_ray,
+        reserve.debt_rate_ray,
+        reserve.updated_s,
+    )
+
+
 class Projection:
     """All reserves of a market at one block time; tables are made once per e-mode in use."""
 
@@ -55,6 +67,21 @@ class Projection:
         self.income_ray = {id_: compute_income_ray(reserve, at_s) for id_, reserve in reserves.items()}
         self.debt_ray = {id_: compute_debt_ray(reserve, revision, at_s) for id_, reserve in reserves.items()}
         self._tables: dict[int, Table] = {}
+
+    def moved_to(self, reserves: Mapping[int, Reserve], touched: Iterable[int]) -> Projection:
+        """Return the projection of the same reserves after those `touched` paid out, took in, or gained by a premium.
+
+        What is already known is kept where the indices are the same; prices and thresholds must be.
+        """
+        moved = copy(self)
+        moved.reserves = reserves
+        grown = [id_ for id_ in touched if _indices(self.reserves[id_]) != _indices(reserves[id_])]
+        if grown:
+            moved._tables = {}  # noqa: SLF001 - of its own kind
+            income_ray = {id_: compute_income_ray(reserves[id_], self.at_s) for id_ in grown}
+            debt_ray = {id_: compute_debt_ray(reserves[id_], self.revision, self.at_s) for id_ in grown}
+            moved.income_ray, moved.debt_ray = {**self.income_ray, **income_ray}, {**self.debt_ray, **debt_ray}
+        return moved
 
     def table(self, emode_id: int) -> Table:
         """Return the rows that value the accounts of e-mode `emode_id` (0: none)."""

@@ -49,8 +49,8 @@ def compute_aftermath(pair: Pair, amounts: Amounts, position: Position, projecti
         collateral_off = amounts.total_raw == pair.collateral_raw
     debts, deficits = _repay(pair, amounts, position, projection, write_off=no_collateral)
     return Aftermath(
-        position=replace(
-            position,
+        position=Position(
+            emode=position.emode,
             collaterals=tuple(
                 (id_, left_scaled if id_ == pair.collateral.id else scaled)
                 for id_, scaled in position.collaterals

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from keeper.domain.fixed_point import (
     mul_div_down,
@@ -127,25 +127,26 @@ def prepare_pair(
         return refused
     income_ray = projection.income_ray[collateral.id]
     collateral_scaled = dict(position.collaterals)[collateral.id]
-    pair = Pair(
-        revision=revision,
-        debt=debt,
-        collateral=collateral,
-        debt_raw=debt_raw,
-        debt_scaled=debt_scaled,
-        debt_ray=projection.debt_ray[debt.id],
-        debt_price=debt_price or 0,
-        collateral_raw=compute_supply_raw(collateral_scaled, income_ray, revision),
-        collateral_scaled=collateral_scaled,
-        income_ray=income_ray,
-        collateral_price=collateral_price or 0,
-        threshold_bps=inside.threshold_bps if inside else collateral.threshold_bps,
-        bonus_bps=bonus_bps,
-        sums=sums,
-        health_wad=health_wad,
-        stable_raw=stable_raw,
-    )
-    return replace(pair, max_raw=compute_max_repay_raw(pair))
+    parts: dict[str, Any] = {
+        "revision": revision,
+        "debt": debt,
+        "collateral": collateral,
+        "debt_raw": debt_raw,
+        "debt_scaled": debt_scaled,
+        "debt_ray": projection.debt_ray[debt.id],
+        "debt_price": debt_price or 0,
+        "collateral_raw": compute_supply_raw(collateral_scaled, income_ray, revision),
+        "collateral_scaled": collateral_scaled,
+        "income_ray": income_ray,
+        "collateral_price": collateral_price or 0,
+        "threshold_bps": inside.threshold_bps if inside else collateral.threshold_bps,
+        "bonus_bps": bonus_bps,
+        "sums": sums,
+        "health_wad": health_wad,
+        "stable_raw": stable_raw,
+    }
+    # made twice: what one call may repay follows from all the rest
+    return Pair(**parts, max_raw=compute_max_repay_raw(Pair(**parts)))
 
 
 def _check_reserves(

@@ -1,0 +1,164 @@
+"""Several sales of one run, one after another, on pools that the earlier ones have moved.
+
+Where two sales would use the same pools, each division is best only beside the other: `beside`, the
+legs of an earlier attempt, tells what the sales still to come will take of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from keeper.domain.fixed_point import mul_div_down, mul_div_up
+from keeper.domain.lending import Outcome
+from keeper.domain.swaps import Leg, Route, Sale
+from keeper.domain.units import Address
+from keeper.estimate.flows import Division
+from keeper.estimate.scene import Scene, seized_by
+from keeper.ports import VenueView
+
+_BUY_TRIES: Final = 6
+_NEAR_SHIFT: Final = 24
+"""A purchase this relative part over what is wanted is near enough."""
+
+Amounts = dict[Address, int]
+
+
+class Selling:
+    """The legs of a run so far, and the pools as they leave them."""
+
+    def __init__(self, scene: Scene, beside: Sale = ()) -> None:
+        self.legs: Sale = ()
+        self._scene = scene
+        self._venues = scene.venues
+        self._used: set[Address] = set()
+        self._beside = beside
+
+    def quote(self, token_in: Address, token_out: Address, amount_raw: int) -> Sale | None:
+        """Return the best sale of an amount as things stand, () for nothing; None where the pools cannot take it."""
+        if not amount_raw or token_in == token_out:
+            return ()
+        cost = self._scene.leg_cost_raw(token_out)
+        to_come = [leg for leg in self._beside if (leg.token_in, leg.token_out) != (token_in, token_out)]
+        to_come = [leg for leg in to_come if all(leg.route != done.route for done in self.legs)]
+        if to_come:
+            sale = _after(self._venues, to_come).sell(token_in, token_out, amount_raw, cost)
+            return None if sale is None else _requote(self._venues, [(leg.route, leg.amount_in_raw) for leg in sale])
+        sale = self._scene.venues.sell(token_in, token_out, amount_raw, cost)
+        if sale is not None and self._used.isdisjoint(_pools(sale)):
+            return sale  # it meets none of the pools that have moved
+        return self._venues.sell(token_in, token_out, amount_raw, cost)
+
+    def rescale(self, sale: Sale, amount_raw: int) -> Sale | None:
+        """Return another amount sold along the same legs in the same proportions; None where a pool cannot take it."""
+        whole_raw = sum(leg.amount_in_raw for leg in sale)
+        parts = [mul_div_down(leg.amount_in_raw, amount_raw, whole_raw) for leg in sale]
+        parts[0] += amount_raw - sum(parts)
+        return _requote(self._venues, [(leg.route, part) for leg, part in zip(sale, parts, strict=True) if part])
+
+    def take(self, sale: Sale) -> None:
+        """Sell: move the pools."""
+        self.legs += sale
+        self._used |= _pools(sale)
+        self._venues = _after(self._venues, sale)
+
+
+def sell_all(selling: Selling, amounts: Mapping[Address, int], token: Address) -> Sale | None:
+    """Return all legs once all `amounts` are sold for `token`; None where a pool cannot take one."""
+    for sold, amount_raw in amounts.items():
+        sale = selling.quote(sold, token, amount_raw)
+        if sale is None:
+            return None
+        selling.take(sale)
+    return selling.legs
+
+
+def sell_for_debts(selling: Selling, steps: Sequence[Outcome], owed: Amounts, division: Division) -> Sale | None:
+    """Return a sale that brings what is owed of each debt but the profit token, and of that all the rest is worth."""
+    left = seized_by(steps)
+    for debt, owed_raw in owed.items():
+        if debt == division.token:
+            continue
+        kept_raw = min(left.get(debt, 0), owed_raw)
+        if kept_raw:
+            left[debt] -= kept_raw
+        givers = {sold: raw for (sold, bought), raw in division.flows.items() if bought == debt}
+        bought = _buy_from_all(selling, (debt, owed_raw - kept_raw), givers, left)
+        if bought is None:
+            return None
+        for leg in bought:
+            left[leg.token_in] -= leg.amount_in_raw
+    return sell_all(selling, left, division.token)
+
+
+def share_pools(legs: Sale) -> bool:
+    """Whether one sale moves a pool that another uses."""
+    pools: dict[tuple[Address, Address], set[Address]] = {}
+    for leg in legs:
+        pools.setdefault((leg.token_in, leg.token_out), set()).update(_pools((leg,)))
+    return sum(map(len, pools.values())) > len(set().union(*pools.values()))
+
+
+def _buy_from_all(selling: Selling, wanted: tuple[Address, int], givers: Amounts, left: Amounts) -> Sale | None:
+    """Sell `givers` for what is wanted of a debt, the last one as much as the others leave open; return the legs."""
+    debt, short_raw = wanted
+    legs: Sale = ()
+    for count, (giver, amount_raw) in enumerate(givers.items(), start=1):
+        if count < len(givers):
+            sale = selling.quote(giver, debt, amount_raw)
+        else:
+            sale = _buy(selling, (giver, debt), short_raw, (amount_raw, left[giver])) if short_raw > 0 else ()
+        if sale is None:
+            return None
+        selling.take(sale)
+        legs += sale
+        short_raw -= sum(leg.amount_out_raw for leg in sale)
+    return legs if short_raw <= 0 else None
+
+
+def _buy(selling: Selling, side: tuple[Address, Address], wanted_raw: int, amounts_raw: tuple[int, int]) -> Sale | None:
+    """Return the sale of little more than brings `wanted_raw`; `amounts_raw` is about how much, and what there is.
+
+    As much more is sold as exact quotes fall short of what the curves promised.
+    """
+    amount_raw, most_raw = amounts_raw
+    enough: Sale | None = None
+    sale = selling.quote(*side, amount_raw)
+    for _ in range(_BUY_TRIES):
+        brought_raw = sum(leg.amount_out_raw for leg in sale or ())
+        if not sale or not brought_raw or (brought_raw < wanted_raw and amount_raw == most_raw):
+            break
+        enough = sale if brought_raw >= wanted_raw else enough
+        if 0 <= brought_raw - wanted_raw <= wanted_raw >> _NEAR_SHIFT:
+            break
+        amount_raw = min(_next_amount(amount_raw, brought_raw, wanted_raw), most_raw)
+        sale = selling.rescale(sale, amount_raw)
+    return enough
+
+
+def _next_amount(amount_raw: int, brought_raw: int, wanted_raw: int) -> int:
+    """Return what to sell instead: the last units bring less than the average, so more is asked for than is missing."""
+    if brought_raw > wanted_raw:
+        return mul_div_up(amount_raw, wanted_raw, brought_raw)
+    return amount_raw + mul_div_up(amount_raw, 5 * (wanted_raw - brought_raw), 4 * brought_raw) + 1
+
+
+def _requote(venues: VenueView, parts: Sequence[tuple[Route, int]]) -> Sale | None:
+    """Return legs of these amounts, one after another; None where one cannot be."""
+    legs: list[Leg] = []
+    for index, (route, amount_raw) in enumerate(parts):
+        quotes = venues.quote(route, amount_raw)
+        if not quotes:
+            return None
+        legs.append(Leg(quotes=quotes))
+        if not {hop.pool for hop in route}.isdisjoint(hop.pool for other, _ in parts[index + 1 :] for hop in other):
+            venues = venues.after(quotes)
+    return tuple(legs)
+
+
+def _after(venues: VenueView, legs: Sequence[Leg]) -> VenueView:
+    return venues.after([quote for leg in legs for quote in leg.quotes])
+
+
+def _pools(legs: Sale) -> set[Address]:
+    return {quote.hop.pool for leg in legs for quote in leg.quotes}
