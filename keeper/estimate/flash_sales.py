@@ -97,6 +97,9 @@ def _is_relieved(scene: Scene, leg: Leg) -> bool:
     part_raw = leg.amount_in_raw >> _PART_SHIFT
     less = scene.venues.quote(leg.route, leg.amount_in_raw - part_raw) if part_raw else None
     cost, locked = scene.leg_cost_raw(leg.token_out), frozenset({leg.route[-1].pool})
+    best = scene.venues.sell(leg.token_in, leg.token_out, leg.amount_in_raw, cost)
+    if best is not None and [each.route for each in best] == [leg.route]:
+        return False  # it stays undivided even where no pool is locked
     part = scene.venues.sell(leg.token_in, leg.token_out, part_raw, cost, locked) if less else None
     if not less or not part:
         return False
