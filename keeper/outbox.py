@@ -130,7 +130,10 @@ def make_rerunner(chain: Chain, l1_fees: L1Fees, sender: Address) -> Resimulate:
     async def rerun(slot: Slot, earlier: Sequence[bytes], head: Head) -> Rerun:
         executor, data = slot.payload.to or ZERO_ADDRESS, slot.payload.data
         calls = [SimulatedCall(sender=sender, to=executor, data=each) for each in (*earlier, data)]
-        outcome = (await chain.simulate(calls, at=head))[-1]
+        # not earlier than the plan was made for: a step that only just opens the next one would not open it yet
+        planned_s = slot.intent.detail.get("inclusion_s")
+        at_s = max(planned_s if isinstance(planned_s, int) else 0, head.timestamp_s + 1)
+        outcome = (await chain.simulate(calls, at=head, timestamp_s=at_s))[-1]
         if not outcome.ok:
             return Rerun(ok=False)
         l1_fee = await l1_fees.fee(executor, data, head)
