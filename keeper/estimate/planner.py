@@ -19,6 +19,7 @@ from keeper.estimate.profile import Profile, find_runner_up, profile_of
 from keeper.estimate.reasons import reject, reject_profit
 from keeper.estimate.reprice import market_after
 from keeper.estimate.scene import Choice, Scene
+from keeper.estimate.sequence import Effort
 from keeper.estimate.settings import EstimateSettings
 from keeper.estimate.shares import Share
 from keeper.estimate.situation import Situation, find_bar, find_unpriced, gas_price
@@ -62,6 +63,7 @@ class Planner:
         self._offerings: dict[str, Offering] = {}
         self._least = settings.min_profit_base(WAD)
         self._shares: dict[Key, Share] = {}
+        self._singles: set[Key] = set()
         self._next: Proposal | None = None
         self._is_filled = self._is_crowded = False
         self._has_found = True
@@ -150,11 +152,23 @@ class Planner:
         if self._is_filled:
             self._look_at(key)
 
-    def reject(self, plan: Plan, why: Rejected) -> None:
-        """Give up on the account of `plan` for this situation."""
+    def reject(self, plan: Plan, why: Rejected) -> bool:
+        """Give up on the account of `plan` for this situation; return whether it is looked at again instead.
+
+        It is, once, in single steps, where a run of several reverted: a step in it may hold by a hair, or
+        by a rule that the pool's revision has not, and one step alone may still do.
+        """
         key = (plan.market, plan.account)
         self._forget(key)
-        self._rejected[key] = why
+        is_again = len(plan.steps) > 1 and why.reason == "simulation_reverted" and key not in self._singles
+        if is_again:
+            self._singles.add(key)
+            self._has_found = True
+            if self._is_filled:
+                self._look_at(key)
+        else:
+            self._rejected[key] = why
+        return is_again
 
     def gas_price(self, market: str) -> GasPrice | None:
         """Return what gas costs in a market's base currency, None where that cannot be told."""
@@ -186,6 +200,8 @@ class Planner:
         offering = self._offerings.get(scene.view.name)
         if offering is None or offering.scene is not scene:
             offering = self._offerings[scene.view.name] = Offering(scene, self._least, is_crowded=self._is_crowded)
+        if (scene.view.name, health.account) in self._singles:
+            offering = Offering(scene, self._least, is_crowded=True)
         if self._settings.sizing == "max-profit":
             return tuple(offering.of(health))
         choice = self._size(scene, health)
@@ -276,7 +292,8 @@ class Planner:
 
     def _size(self, scene: Scene, health: Health) -> Choice | Rejected:
         """Return what the operator's policy takes of an account, if that is worth doing."""
-        choice = size(scene, health, self._settings.sizing, self._settings.target_health_wad)
+        effort: Effort = "single" if (scene.view.name, health.account) in self._singles else "thorough"
+        choice = size(scene, health, self._settings.sizing, self._settings.target_health_wad, effort)
         if isinstance(choice, Rejected):
             return choice
         return self._find_too_small(scene.view, choice) or choice

@@ -31,9 +31,10 @@ _ROUNDS: Final = 1
 _SLIGHT_SHIFT: Final = 10
 _NEAR_SHIFT: Final = 7
 
-Effort = Literal["quick", "thorough"]
-_BUDGETS: Final[dict[Effort, int]] = {"quick": 40, "thorough": 720}
-"""So many steps are tried for an account. A quick search does not look into sales that meet in a pool."""
+Effort = Literal["single", "quick", "thorough"]
+_BUDGETS: Final[dict[Effort, int]] = {"single": 40, "quick": 40, "thorough": 720}
+"""So many steps are tried for an account: one after another, or each alone where a run is to be a single step.
+A quick search does not look into sales that meet in a pool."""
 
 
 class RunSearch:
@@ -59,8 +60,8 @@ class RunSearch:
         Several steps are taken only where they net more than one by more than a hair's breadth.
         """
         single = self.single()
-        if single is None:
-            return None
+        if single is None or self._effort == "single":
+            return single
         is_free = not any(fund.premium_raw for fund in single.funds)
         premiums_bps = {} if is_free else {each.debt: each.premiums_bps[0] for each in self._curves.values()}
         self._walker = self._make_walker(self._scene, premiums_bps, self._curves.values())

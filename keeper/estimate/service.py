@@ -44,13 +44,21 @@ class Estimator:
         plans: list[SimulatedPlan] = []
         rejected: list[Rejected] = []
         for key in keys:
-            assessed = self._planner.assess(*key)
-            result = assessed if isinstance(assessed, Rejected) else await self._simulated(assessed.plan, ())
+            result = await self._alone(key)
             if isinstance(result, Rejected):
                 rejected.append(result)
             else:
                 plans.append(result)
         return plans, rejected
+
+    async def _alone(self, key: Key) -> SimulatedPlan | Rejected:
+        assessed = self._planner.assess(*key)
+        if isinstance(assessed, Rejected):
+            return assessed
+        result = await self._simulated(assessed.plan, ())
+        if isinstance(result, Rejected) and self._planner.reject(assessed.plan, result):
+            return await self._alone(key)
+        return result
 
     async def best(self, earlier: Sequence[bytes] = (), before: Sequence[SimulatedCall] = ()) -> SimulatedPlan | None:
         """Return the next plan to send, None when nothing more pays.

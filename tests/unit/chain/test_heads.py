@@ -159,7 +159,7 @@ def test_pace_follows_the_block_interval() -> None:
     for number, seen_s in enumerate((0.0, 3.0, 9.0, 11.0, 16.0, 21.0, 23.0, 28.0, 34.0, 36.0)):
         pace.note(number, seen_s)
     assert 0.3 < pace.pause_s(36.0) < 0.7
-    assert pace.silence_s() == pytest.approx(10.0, rel=0.2)
+    assert pace.silence_s() < 30.0
     for number in range(10, 60):
         pace.note(number, 36.0 + 0.01 * (number - 9))
     assert pace.pause_s(36.51) == pytest.approx(0.05)
@@ -171,6 +171,7 @@ def test_pace_looks_most_when_the_next_block_of_a_steady_chain_is_due() -> None:
     pace = BlockPace(None)
     for number in range(30):
         pace.note(number, 12.0 * number + 0.02 * (number % 3))
+    assert pace.silence_s() == pytest.approx(30.0, abs=0.1)
     seen_s = now_s = 12.0 * 29 + 0.04
     looks = []
     while now_s < seen_s + 13.0:
