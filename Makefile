@@ -70,7 +70,7 @@ demo: $(STAMPS)/runtime $(STAMPS)/anvil
 # The native forge runs first, and a failing contract test stops everything that follows.
 test: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/fixtures $(STAMPS)/anvil $(STAMPS)/forge
 	cd contracts && "$(FORGE)" test --offline
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 prove: $(STAMPS)/dev $(STAMPS)/npm $(STAMPS)/fixtures $(STAMPS)/anvil $(STAMPS)/forge
 	cd contracts && FOUNDRY_PROFILE=prove "$(FORGE)" test --offline

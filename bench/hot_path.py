@@ -17,16 +17,14 @@ from itertools import islice
 import orjson
 
 from bench.measure import Result
-from bench.synthetic import NOW_S, POOL, block_hash, fill, projection, reserves, token
+from bench.synthetic import NOW_S, POOL, block_hash, fill, market, projection, token
 from keeper.chain.signer import KeySigner
-from keeper.domain.chain import Head
 from keeper.domain.lending import Outcome
 from keeper.domain.plans import Fund, Plan
 from keeper.domain.swaps import Hop, HopQuote, Leg
 from keeper.domain.units import Address
 from keeper.estimate.executor import encode_run
 from keeper.lending.aave_v3.positions import BookPositions
-from keeper.lending.aave_v3.revisions import revision_for
 from keeper.lending.aave_v3.view import AaveV3View
 from keeper.oracles.pushes import ANSWER_UPDATED, read_push
 
@@ -127,29 +125,8 @@ def find_fall(view: AaveV3View) -> dict[Address, int]:
 
 def make_view(accounts: int) -> AaveV3View:
     """Return a market of so many random accounts."""
-    book, known = fill(accounts), reserves()
-    head = Head(
-        number=100,
-        hash=block_hash(100),
-        parent_hash=block_hash(99),
-        timestamp_s=NOW_S,
-        base_fee_wei=10**10,
-        gas_used=0,
-        gas_limit=36_000_000,
-    )
-    return AaveV3View(
-        name="bench",
-        deployment=revision_for(1),
-        pool=POOL,
-        head=head,
-        base_unit=10**8,
-        reserves=known,
-        emodes={},
-        sentinel=None,
-        flash_premium_bps=5,
-        positions=BookPositions(book, book.now),
-        ids={reserve.token: id_ for id_, reserve in known.items()},
-    )
+    book = fill(accounts)
+    return market(1, BookPositions(book, book.now))
 
 
 def _event(view: AaveV3View, answer: int) -> bytes:

@@ -14,16 +14,13 @@ import time
 from collections.abc import Iterator
 
 from bench.measure import Result
-from bench.synthetic import NOW_S, POOL, block_hash, reserves, token
-from keeper.domain.chain import Head
+from bench.synthetic import NOW_S, market, reserves, token
 from keeper.domain.lending import Health
 from keeper.domain.units import Address, to_address
 from keeper.estimate.gas import GasMemory, GasPrice
 from keeper.estimate.scene import Choice, Scene
 from keeper.estimate.sizing import size
-from keeper.lending.aave_v3.revisions import revision_for
 from keeper.lending.aave_v3.state import Position
-from keeper.lending.aave_v3.view import AaveV3View
 from keeper.venues.pools import Pool
 from keeper.venues.routes import RouteIndex
 from keeper.venues.tick_math import tick_at
@@ -98,42 +95,16 @@ def make_scene(revision: int, accounts: int) -> tuple[Scene, list[Health]]:
             collaterals=tuple(sorted((id_, _scaled(id_, usd // collaterals, owed=False)) for id_ in held)),
             debts=tuple(sorted((id_, _scaled(id_, owed_usd // debts, owed=True)) for id_ in owed)),
         )
-    market = _market(revision, positions)
+    view = market(revision, dict(sorted(positions.items())))
     scene = Scene(
-        view=market,
+        view=view,
         venues=_pools(dice),
         at_s=_AT_S,
         balances={},
         gas=GasPrice(wei_per_gas=10**9, native_price_base=3_000 * 10**8),
         memory=GasMemory(),
     )
-    return scene, market.unhealthy(_AT_S)
-
-
-def _market(revision: int, positions: dict[Address, Position]) -> AaveV3View:
-    known = reserves()
-    head = Head(
-        number=100,
-        hash=block_hash(100),
-        parent_hash=block_hash(99),
-        timestamp_s=NOW_S,
-        base_fee_wei=10**9,
-        gas_used=0,
-        gas_limit=36_000_000,
-    )
-    return AaveV3View(
-        name="bench",
-        deployment=revision_for(revision),
-        pool=POOL,
-        head=head,
-        base_unit=10**8,
-        reserves=known,
-        emodes={},
-        sentinel=None,
-        flash_premium_bps=5,
-        positions=dict(sorted(positions.items())),
-        ids={reserve.token: id_ for id_, reserve in known.items()},
-    )
+    return scene, view.unhealthy(_AT_S)
 
 
 def _pools(dice: random.Random) -> BookView:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eth_utils import to_checksum_address
 
+from keeper.domain.chain import Head
 from keeper.domain.fixed_point import ray_div_half_up
 from keeper.domain.units import RAY, WAD, Address, to_address
 from keeper.lending.aave_v3.replay import BALANCE_TRANSFER, BURN, COLLATERAL_ON, MINT
 from keeper.lending.aave_v3.revisions import revision_for
 from keeper.lending.aave_v3.rules.account import Projection
 from keeper.lending.aave_v3.snapshot import Layout
-from keeper.lending.aave_v3.state import Reserve
+from keeper.lending.aave_v3.state import Position, Reserve
+from keeper.lending.aave_v3.view import AaveV3View
 from keeper.lending.book.book import Book
 from keeper.lending.book.rows import Row
 
@@ -64,6 +66,33 @@ def reserves() -> dict[int, Reserve]:
 def projection() -> Projection:
     """The reserves under the rules of 3.0, a block later."""
     return Projection(revision_for(1), reserves(), {}, NOW_S + 12)
+
+
+def market(revision: int, positions: Mapping[Address, Position]) -> AaveV3View:
+    """Return the reserves and these accounts under the rules of `revision`, at block 100."""
+    known = reserves()
+    head = Head(
+        number=100,
+        hash=block_hash(100),
+        parent_hash=block_hash(99),
+        timestamp_s=NOW_S,
+        base_fee_wei=10**9,
+        gas_used=0,
+        gas_limit=36_000_000,
+    )
+    return AaveV3View(
+        name="bench",
+        deployment=revision_for(revision),
+        pool=POOL,
+        head=head,
+        base_unit=10**8,
+        reserves=known,
+        emodes={},
+        sentinel=None,
+        flash_premium_bps=5,
+        positions=positions,
+        ids={reserve.token: id_ for id_, reserve in known.items()},
+    )
 
 
 def layout() -> Layout:

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 from keeper.config.load import load_settings, state_file
 from keeper.daemon import Daemon
 from keeper.domain.attempts import Attempt, LedgerEntry
-from keeper.domain.errors import ConfigError, Failed, RpcError, Stale, Transient
+from keeper.domain.errors import ConfigError, Failed, RpcError, Stale, Transient, UsageError
 from keeper.domain.plans import Rejected
-from keeper.domain.units import DEVNET_CHAIN_IDS, ZERO_ADDRESS, Address, to_address
+from keeper.domain.units import DEVNET_CHAIN_IDS, ZERO_ADDRESS, Address, typed_address
 from keeper.estimate.executor import encode_creation
 from keeper.estimate.fees import decide_fees, gas_limit_for, l1_reserve_wei
 from keeper.estimate.profile_report import profiles_json
@@ -209,9 +209,9 @@ def _kept_state(settings: Any, config: Path) -> Path | None:
 
 def _address(option: str, text: str) -> Address:
     try:
-        return to_address(text)
-    except ValueError:
-        raise ConfigError(f"{option} {text!r} is not an address; give 0x and 40 hexadecimal digits") from None
+        return typed_address(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r} {error}") from None
 
 
 def _require_live_settings(settings: Any) -> None:

@@ -14,6 +14,9 @@ from keeper.watch.snapshot import Snapshot
 _PLANS_KEPT, _MINED_PLANS_KEPT = 72, 8
 """Plans remembered, with their state; mined ones in case of a reorganisation."""
 
+_BLOCKS_KEPT = 128
+"""How old a plan may get: no reorganisation mines it again later. Its state holds on to the book's past from there."""
+
 _HEADS_KEPT = 16
 
 
@@ -42,7 +45,9 @@ class Hindsight:
         self._seen: deque[tuple[int, int, Mapping[str, MarketView]]] = deque(maxlen=_HEADS_KEPT)
 
     def see(self, snapshot: Snapshot) -> None:
-        """Take note of the markets at a head; what a reorganisation took back is forgotten."""
+        """Take note of the markets at a head; what a reorganisation took back is forgotten, and what is too old."""
+        oldest = snapshot.head.number - _BLOCKS_KEPT
+        self._sent = {intent: sent for intent, sent in self._sent.items() if sent.base.head.number >= oldest}
         while self._seen and self._seen[-1][0] >= snapshot.head.number:
             self._seen.pop()
         self._seen.append((snapshot.head.number, snapshot.head.timestamp_s, snapshot.markets))

@@ -264,11 +264,13 @@ class VenueView(Protocol):
         amount_in_raw: int,
         leg_cost_raw: Callable[[Route], int],
         avoid: frozenset[Address] = frozenset(),
+        rebate_raw: int = 0,
     ) -> Sale | None:
         """Return the sale that brings most after the gas of its legs, `leg_cost_raw` each in raw units of `token_out`.
 
-        At most five legs, in order, each quoted exactly on the pools as the earlier ones leave them; pools in `avoid`
-        are left alone. () where nothing has to be sold, None when the pools cannot take the whole amount.
+        At most five legs, in order, each quoted exactly on the pools as the earlier ones leave them; each further
+        use of a pool costs `rebate_raw` less gas; pools in `avoid` are left alone. () where nothing has to be sold,
+        None when the pools cannot take the whole amount.
         """
 
     def promise(self, token_in: Address, token_out: Address, amount_in_raw: int) -> int:

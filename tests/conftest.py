@@ -24,6 +24,9 @@ SIZE = os.environ.get("KEEPER_TEST_SIZE", "quick")
 if SIZE not in SIZES:
     raise pytest.UsageError(f"KEEPER_TEST_SIZE={SIZE}: choose from {', '.join(SIZES)}")
 
+# Hundreds of keepers are started: where this is set, each would compile the package anew, for a third of a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 for _name, _examples in zip(SIZES, (50, 1_000, 20_000), strict=True):
     settings.register_profile(
         _name,
@@ -69,13 +72,25 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Look for them in every file the run left behind and in the metrics; fail the run for any."""
+    """Look for them in every file the run left behind and in the metrics; fail the run for any.
+
+    A worker of several tells what it found; the files of all workers lie where the one they report to looks.
+    """
     leaks = session.config.stash[LEAKS]
     leaks += [f"metrics: {name}" for name in secrets_in(generate_latest(metrics.REGISTRY))]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["leaks"] = leaks
+        return
     factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
     leaks += sweep(factory.getbasetemp())
     if leaks and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker found; one that broke down found nothing, and has failed the run by that."""
+    node.config.stash[LEAKS] += getattr(node, "workeroutput", {}).get("leaks", [])
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -19,6 +19,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 96, 24, 96, 72
 _COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _INK, _FAINT, _GRID, _GAP = "#222222", "#666666", "#dddddd", "#eeeeee"
 _TICKS = 6
+_ROW = 18
+"""How much the picture begins lower for each further row of its legend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,14 @@ class _Axes:
     x_most: float
     y_least: float
     y_most: float
+    top: int
 
     def x(self, value: float) -> float:
         return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value / self.x_most
 
     def y(self, value: float) -> float:
         share = (value - self.y_least) / (self.y_most - self.y_least)
-        return _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * share
+        return _HEIGHT - _BOTTOM - (_HEIGHT - self.top - _BOTTOM) * share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +79,15 @@ def draw(profile: dict[str, Any], tokens: Tokens) -> str:
         _curve(pair, _COLOURS[index % len(_COLOURS)], scale[pair["debt"]], tokens) for index, pair in enumerate(pairs)
     ]
     marks = list(_marks(profile, scale, unit))
-    axes = _axes(curves, marks)
     shaded = _shaded(curves, profile, tokens)
+    legend, rows = _legend(curves, shaded)
+    axes = _axes(curves, marks, _TOP + _ROW * (rows - 1))
     body = [
         *_gaps(shaded, axes),
         *_grid(axes, unit),
         *(line for curve in curves for line in _curve_lines(curve, axes)),
         *(line for mark in marks for line in _mark_lines(mark, axes)),
-        *_legend(curves, shaded),
+        *legend,
         *_title(profile, marks),
     ]
     return _page(body)
@@ -181,7 +185,7 @@ def _marks(profile: dict[str, Any], scale: Mapping[str, float], unit: str) -> It
         yield _Mark(x=x, y=float(net), text=text, is_chosen=key == "chosen")
 
 
-def _axes(curves: Sequence[_Curve], marks: Sequence[_Mark]) -> _Axes:
+def _axes(curves: Sequence[_Curve], marks: Sequence[_Mark], top: int) -> _Axes:
     places = [place for curve in curves for run in curve.runs for place in run] + [(m.x, m.y) for m in marks]
     ends = [end for curve in curves for gap in curve.gaps for end in gap]
     x_most = max([x for x, _ in places] + ends, default=1.0) or 1.0
@@ -190,7 +194,7 @@ def _axes(curves: Sequence[_Curve], marks: Sequence[_Mark]) -> _Axes:
     # A loss ten times the gain would flatten what matters; it runs out of the picture instead.
     y_least = max(min(y_least, 0.0), -1.5 * y_most) if y_most > 0 else min(y_least, 0.0)
     room = (max(y_most, 0.0) - y_least) * 0.08 or 1.0
-    return _Axes(x_most=x_most * 1.02, y_least=y_least - room, y_most=max(y_most, 0.0) + room)
+    return _Axes(x_most=x_most * 1.02, y_least=y_least - room, y_most=max(y_most, 0.0) + room, top=top)
 
 
 # --- lines of the picture -------------------------------------------------------------------------------------------
@@ -207,7 +211,7 @@ def _gaps(shaded: _Curve | None, axes: _Axes) -> Iterator[str]:
     for low, high in () if shaded is None else shaded.gaps:
         left, right = axes.x(low), axes.x(high)
         yield (
-            f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"'
+            f'<rect x="{left:.1f}" y="{axes.top}" width="{right - left:.1f}" height="{_HEIGHT - axes.top - _BOTTOM}"'
             f' fill="{_GAP}"/>'
         )
 
@@ -223,7 +227,7 @@ def _grid(axes: _Axes, unit: str) -> Iterator[str]:
         colour = _FAINT if value == 0 else _GRID
         yield f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" stroke="{colour}"/>'
         yield _text(_LEFT - 10, y + 4, _number(value), anchor="end")
-    middle = (_TOP + bottom) / 2
+    middle = (axes.top + bottom) / 2
     yield _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 22, f"repay, {unit}", anchor="middle", size=14)
     yield (
         f'<text transform="translate(24 {middle:.1f}) rotate(-90)" text-anchor="middle" font-size="14"'
@@ -259,15 +263,22 @@ def _mark_lines(mark: _Mark, axes: _Axes) -> Iterator[str]:
     yield _dot(x, y, is_filled=mark.is_chosen)
 
 
-def _legend(curves: Sequence[_Curve], shaded: _Curve | None) -> Iterator[str]:
-    x = float(_LEFT)
-    for curve in curves:
-        yield f'<line x1="{x:.1f}" y1="70" x2="{x + 22:.1f}" y2="70" stroke="{curve.colour}" stroke-width="3"/>'
-        yield _text(x + 28, 74, curve.name)
-        x += 48 + 7.0 * len(curve.name)
+def _legend(curves: Sequence[_Curve], shaded: _Curve | None) -> tuple[list[str], int]:
+    """Return the lines of the legend and how many rows it takes: what does not fit into one begins the next."""
+    entries = [(curve.name, f'height="3" fill="{curve.colour}"', 5) for curve in curves]
     if shaded is not None:
-        yield f'<rect x="{x:.1f}" y="63" width="22" height="14" fill="{_GAP}" stroke="{_GRID}"/>'
-        yield _text(x + 28, 74, f"{shaded.name}: refused")
+        entries.append((f"{shaded.name}: refused", f'height="14" fill="{_GAP}" stroke="{_GRID}"', 0))
+    lines: list[str] = []
+    x, row = float(_LEFT), 0
+    for words, looks, lower in entries:
+        width = 48 + 7.0 * len(words)
+        if x > _LEFT and x + width > _WIDTH:
+            x, row = float(_LEFT), row + 1
+        y = 63 + _ROW * row
+        lines.append(f'<rect x="{x:.1f}" y="{y + lower}" width="22" {looks}/>')
+        lines.append(_text(x + 28, y + 11, words))
+        x += width
+    return lines, row + 1
 
 
 def _title(profile: dict[str, Any], marks: Sequence[_Mark]) -> Iterator[str]:

@@ -15,6 +15,9 @@ from keeper.cli.words import Tokens, symbol, whole
 
 MOST_SHOWN: Final = 5
 _WIDE: Final = 116
+_NOTHING: Final = 10**6
+"""What is so many times less than the end of a range is no beginning worth telling."""
+
 _NARROW_CURVE, _WIDE_CURVE = 44, 80
 _COSTS: Final = (
     ("repaid", "repaid"),
@@ -34,7 +37,7 @@ def print_profiles(profiles: Sequence[dict[str, Any]], tokens: Tokens, *, left: 
     if left > 0:
         console.print(f"\n{left} more; --account shows any one.")
     if any(pair["points"] for profile in profiles for pair in profile["pairs"]):
-        console.print(f"\n{LEGEND}")
+        console.print(f"\n{LEGEND}\nThese figures come before the simulation, the plans above after it.")
 
 
 def _print_profile(console: Console, profile: dict[str, Any], tokens: Tokens) -> None:
@@ -44,7 +47,7 @@ def _print_profile(console: Console, profile: dict[str, Any], tokens: Tokens) ->
     _print_curves(console, profile, tokens)
     for key, words in (("chosen", "chosen   "), ("runner_up", "runner-up")):
         if profile[key] is not None:
-            console.print(f"{words}  {_way(profile[key], tokens)}")
+            console.print(f"{words}  {_way(profile[key], tokens)}{_beside(profile, key)}")
     if profile["chosen"] is None and profile["rejected"] is not None:
         console.print(f"nothing can be done: {profile['rejected']}")
     if profile["costs"] is not None:
@@ -77,7 +80,8 @@ def _ranges(console: Console, pair: dict[str, Any], tokens: Tokens) -> str:
         if each["cover_max"]:
             parts.append(f"{high} (max)")
         else:
-            parts.append(high if low == high else f"{low} to {high}")
+            is_from_nothing = int(each["low_raw"]) * _NOTHING < int(each["high_raw"])
+            parts.append(high if low == high else f"up to {high}" if is_from_nothing else f"{low} to {high}")
     if pair["why_not"] is not None:
         parts.append(pair["why_not"]["reason"])
     return (", " if console.width >= _WIDE else "\n").join(parts)
@@ -132,7 +136,18 @@ def _way(way: dict[str, Any], tokens: Tokens) -> str:
         f"{whole(step['repay_raw'], step['debt'], tokens)} {pair_name(step, tokens)}" for step in way["steps"]
     )
     sold = "not sold" if not way["legs"] else "one leg" if way["legs"] == 1 else f"{way['legs']} legs"
-    return f"{_dollars(way['net_usd'])} USD net: {steps}, {sold}, {' and '.join(way['funding'])}"
+    return f"{_dollars(way['net_usd'])} USD net: {steps}, {sold}, {' and '.join(dict.fromkeys(way['funding']))}"
+
+
+def _beside(profile: dict[str, Any], key: str) -> str:
+    """Return what sets a runner-up apart that repays the same debt for the same collateral as what was chosen."""
+    if key == "chosen" or _pairs_of(profile["runner_up"]) != _pairs_of(profile["chosen"]):
+        return ""
+    return "; the most that the pool takes"
+
+
+def _pairs_of(way: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(step["debt"], step["collateral"]) for step in way["steps"]]
 
 
 def _cost_line(costs: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from keeper.domain.units import MAX_UINT256, WAD
 
 _FINE_HEALTH: Final = 100 * WAD
+_TELLING_DIGITS: Final = 4
 
 Tokens = Mapping[str, Mapping[str, Any]]
 """What a report says about tokens: symbol and decimals by address; may lack any of them."""
@@ -20,8 +21,15 @@ def short(text: str, *, digits: int = 4) -> str:
 
 
 def symbol(token: str, tokens: Tokens) -> str:
-    """Return the token's symbol, or its short address when the report does not know it."""
-    return str(tokens[token]["symbol"]) if token in tokens else short(token)
+    """Return the token's symbol, or its short address when the report does not know it.
+
+    Where the report has several tokens of that symbol (a bridged and a native one, say), the address's end follows it.
+    """
+    if token not in tokens:
+        return short(token)
+    name = str(tokens[token]["symbol"])
+    is_shared = sum(str(each["symbol"]) == name for each in tokens.values()) > 1
+    return f"{name}…{token[-_TELLING_DIGITS:]}" if is_shared else name
 
 
 def whole(raw: str, token: str, tokens: Tokens) -> str:

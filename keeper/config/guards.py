@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from keeper.config.fields import AddressField, DecimalField, Section, Url
+from keeper.config.fields import AddressField, DecimalField, HttpUrl, PathField, Section
 
 Amount = Annotated[DecimalField, Field(ge=0)]
 
@@ -32,7 +31,7 @@ class GuardSettings(Section):
     max_consecutive_reverts: Annotated[int, Field(ge=1)] | None = None
     max_drawdown_usd: Annotated[DecimalField, Field(gt=0)] | None = None
     balance_floor_native: Amount = Decimal(0)
-    halt_file: Path | None = None
+    halt_file: PathField | None = None
     allow_markets: tuple[str, ...] | None = None
     deny_markets: tuple[str, ...] = ()
     allow_tokens: tuple[AddressField, ...] | None = None
@@ -45,7 +44,7 @@ class SendingSettings(Section):
     """`[send]`: the public mempool, or a private address first."""
 
     bump_after_blocks: int = Field(default=3, ge=1, le=1000)
-    private_url: Url | None = None
+    private_url: HttpUrl | None = None
     private_method: Literal["eth_sendRawTransaction", "eth_sendPrivateTransaction"] = "eth_sendRawTransaction"
     public_fallback: Literal["never", "after_blocks"] = "never"
     fallback_blocks: int | None = Field(default=None, ge=1, le=1000)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import stat
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import SecretStr, ValidationError
 
+from keeper.config.explain import explain
 from keeper.config.keys import with_keystore
 from keeper.config.model import Settings
 from keeper.domain.errors import ConfigError
@@ -36,7 +36,7 @@ def load_settings(path: Path) -> Settings:
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from None
+        raise ConfigError(f"{path}: {explain(error)}") from None
     _check_names(settings, path)
     return _anchored(settings, path.resolve().parent)
 
@@ -98,46 +98,3 @@ def _anchored(settings: Settings, folder: Path) -> Settings:
     if settings.state is not None:
         changes["state"] = settings.state.model_copy(update={"path": fix(settings.state.path)})
     return settings.model_copy(update=changes)
-
-
-def _explain(error: ValidationError) -> str:
-    problems = error.errors(include_url=False, include_context=False)
-    # An unknown key comes first: a misspelt one also shows up as a missing one.
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown key {place}{_suggestion(first['loc'])}"
-    if first["type"] == "missing":
-        return f"{place} is missing; add it"
-    what = first["msg"].removeprefix("Value error, ")
-    # A URL may carry an access key, so its value is never repeated.
-    found = first["input"]
-    shown = str(found) if isinstance(found, Decimal) else repr(found)
-    value = "" if "url" in place else f" (it is {shown:.80})"
-    return f"{place}: {what}{value}"
-
-
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    known = sorted(_keys_at(location[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known here: {', '.join(known)}"
-
-
-def _keys_at(location: tuple[int | str, ...]) -> set[str]:
-    model: type[BaseModel] = Settings
-    for part in location:
-        if isinstance(part, str) and part in model.model_fields:
-            model = _model_in(model.model_fields[part].annotation) or model
-    return set(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from keeper.config.fields import AddressField, DecimalField, Section, Url
+from keeper.config.fields import AddressField, DecimalField, PathField, PushUrl, Section, Url
 from keeper.config.guards import GuardSettings, SendingSettings
 from keeper.domain.swaps import VenueKind
 
@@ -18,23 +17,29 @@ class ChainSettings(Section):
 
     id: int = Field(gt=0)
     rpc_urls: Annotated[tuple[Url, ...], Field(min_length=1)]
-    ws_url: Url | None = None
+    ws_url: PushUrl | None = None
     confirmations: int = Field(default=1, ge=1, le=1000)
     wrapped_native: AddressField | None = None
     native_feed: AddressField | None = None
-    requests_per_second: float | None = Field(default=None, gt=0)
+    requests_per_second: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     quorum: int | None = Field(default=None, ge=1)
     sequencer_feed: AddressField | None = None
     sequencer_grace_s: int = Field(default=3_600, ge=0)
     l1_fee: Literal["none", "op-stack", "arbitrum"] | None = None
 
 
+def _as_name(value: str) -> str:
+    if not value or set(value) & set("/\\\x00"):
+        raise ValueError("must be the name of a keystore, not its path; for a path there is `keystore`")
+    return value
+
+
 class SignerSettings(Section):
     """`[signer]`: where the key comes from. `account` names a keystore in Foundry's folder."""
 
-    account: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")] | None = None
-    keystore: Path | None = None
-    password_file: Path | None = None
+    account: Annotated[str, AfterValidator(_as_name)] | None = None
+    keystore: PathField | None = None
+    password_file: PathField | None = None
     allow_env_key: bool = False
 
 
@@ -74,7 +79,13 @@ class VenueSettings(Section):
     factory: AddressField
     router: AddressField | None = None
     quoter: AddressField | None = None
-    fee_tiers: tuple[Annotated[int, Field(ge=0, lt=1_000_000)], ...] | None = None
+    fee_tiers: Annotated[tuple[Annotated[int, Field(ge=0, lt=1_000_000)], ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _check_fees(self) -> Self:
+        if self.protocol == "uniswap-v2" and len(self.fee_tiers or ()) > 1:
+            raise ValueError("fee_tiers has one fee where all pools of a factory take the same, as uniswap-v2's do")
+        return self
 
 
 class FeedSettings(Section):
@@ -120,7 +131,7 @@ class PolicySettings(Section):
 class StateSettings(Section):
     """`[state]`: where the journal lives; a folder, or a file ending in .sqlite, .sqlite3 or .db."""
 
-    path: Path
+    path: PathField
 
 
 class Settings(Section):

@@ -1,6 +1,6 @@
 """The well-known accounts every local chain of this kind starts with. Worthless anywhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from keeper.domain.units import Address
@@ -11,7 +11,7 @@ class DevAccount:
     """An account whose key the whole world knows."""
 
     address: Address
-    private_key: str
+    private_key: str = field(repr=False)
 
 
 # From the mnemonic "test test test test test test test test test test test junk"; number 0 builds the worlds.

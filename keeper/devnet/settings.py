@@ -1,7 +1,7 @@
 """A keeper configuration file for a world."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,10 +11,10 @@ from keeper.domain.units import Address
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingsOptions:
-    """What a world does not know by itself; None leaves the key out."""
+    """What a world does not know by itself; None leaves the key out. Addresses may hold access keys: never shown."""
 
-    rpc_urls: Sequence[str] = ()
-    ws_url: str | None = None
+    rpc_urls: Sequence[str] = field(default=(), repr=False)
+    ws_url: str | None = field(default=None, repr=False)
     executor: Address | None = None
     keystore: Path | None = None
     password_file: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final, NewType
 
@@ -24,6 +25,7 @@ MAX_UINT256: Final = 2**256 - 1
 MAX_UINT128: Final = 2**128 - 1
 ZERO_ADDRESS: Final = Address("0x" + "0" * 40)
 DEVNET_CHAIN_IDS: Final = frozenset({31337, 1337})
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 
 
 @lru_cache(maxsize=200_000)
@@ -44,6 +46,20 @@ def to_address(value: str | bytes) -> Address:
     if len(raw) != 20:
         raise ValueError(f"not an address: {value!r}")
     return _checksum(raw)
+
+
+def typed_address(text: str) -> Address:
+    """Return the address that a person wrote: 0x and 40 hexadecimal digits.
+
+    Raises ValueError, in words for that person, for anything else, and where capital and small
+    letters are mixed other than the checksum has them: a digit is wrong then.
+    """
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError("must be an address, 0x and 40 hexadecimal digits")
+    address = to_address(text)
+    if text[2:] not in {address[2:], text[2:].lower(), text[2:].upper()}:
+        raise ValueError("has a wrong checksum, so that a digit of it is wrong; copy it anew")
+    return address
 
 
 def address_bytes(address: Address) -> bytes:

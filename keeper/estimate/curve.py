@@ -10,6 +10,7 @@ from keeper.domain.lending import Outcome, Refused, RepayRange
 from keeper.domain.units import BPS, MAX_UINT256, Address
 from keeper.estimate.runs import weigh
 from keeper.estimate.scene import Choice, Scene
+from keeper.estimate.search import first_true
 from keeper.ports import MarketView, PairView
 
 _NO_LIMIT_RAW: Final = 1 << 128
@@ -68,6 +69,15 @@ class PairCurve:
         if rate_bps is None:
             rate_bps = scene.rates_bps[self.debt] = scene.view.flash_fee_raw(self.debt, BPS) or 0
         return (rate_bps, 0) if rate_bps else (0,)
+
+    @cached_property
+    def limits_raw(self) -> list[int]:
+        """How much of the debt each source that lends less than all of it has: the best they can do may lie there."""
+        scene, owed_raw = self.scene, self.owed_raw
+        has = [held.get(self.debt, 0) for held in (scene.balances, scene.lendable)]
+        if scene.view.flash_fee_raw(self.debt, owed_raw) is None:
+            has.append(first_true(lambda raw: scene.view.flash_fee_raw(self.debt, raw) is None, 0, owed_raw) - 1)
+        return [raw for raw in has if 0 < raw < owed_raw]
 
     def outcome(self, cover_raw: int) -> Outcome | None:
         """Return exactly what the pool would do, None where it would refuse."""

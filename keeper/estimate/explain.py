@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keeper.domain.lending import Health, Outcome, Refused
 from keeper.domain.plans import Rejected
+from keeper.domain.units import WAD
 from keeper.estimate.curve import PairCurve, cover_of
 from keeper.estimate.funding import choose_funds, needed_raw
 from keeper.estimate.reasons import reject
@@ -41,7 +42,12 @@ def why_not(curve: PairCurve, health: Health, target_wad: int | None) -> tuple[s
     if target_wad is not None and not reaches(curve, target_wad):
         if lowers_health(curve, health.health_factor_wad):
             return "repay_lowers_health", f"{pair}: every repay lowers the account's health"
-        return "target_health_unreachable", f"{pair}: no accepted repay reaches a health of {target_wad} wad"
+        reached = [after for span in ranges if (after := curve.outcome(cover_of(span))) is not None]
+        most_wad = max(each.health_after_wad for each in reached)
+        return (
+            "target_health_unreachable",
+            f"{pair}: no single repay reaches a health of {_health(target_wad)}, the best one {_health(most_wad)}",
+        )
     return _why_unsold(curve, pair, outcome)
 
 
@@ -49,8 +55,18 @@ def _why_unsold(curve: PairCurve, pair: str, outcome: Outcome) -> tuple[str, str
     if not curve.scene.venues.routes(curve.collateral, curve.debt):
         return "no_route", f"{pair}: no configured venue leads from the collateral to the debt token"
     if choose_funds(curve.scene.sources, (outcome,), ()) is None:
-        return "no_funding", f"{pair}: neither the executor's balance nor a flash loan covers {needed_raw(outcome)}"
-    return "pools_too_thin", f"{pair}: no pool takes the whole of {outcome.received_raw} seized"
+        return (
+            "no_funding",
+            f"{pair}: neither the executor's balance nor a flash loan covers {needed_raw(outcome)} of {curve.debt}",
+        )
+    return (
+        "pools_too_thin",
+        f"{pair}: no pool takes the whole of what is seized, {outcome.received_raw} of {curve.collateral}",
+    )
+
+
+def _health(health_wad: int) -> str:
+    return f"{health_wad // WAD}.{health_wad % WAD // 10**14:04}"
 
 
 def _why_refused(curve: PairCurve, pair: str) -> tuple[str, str]:

@@ -21,18 +21,19 @@ _PAIR: Final = 2
 _PART_SHIFT: Final = 5
 _BALANCE_STEPS: Final = 20
 _TRIES: Final = 8
+_LESS_SHIFT: Final = 2
 _NEAR_SHIFT: Final = 30
 
 
 def find_flash_sales(scene: Scene, steps: Sequence[Outcome], legs: Sale | None) -> Iterator[Sale]:
-    """Yield sales of one collateral for the one debt that a pool could lend; `legs` is its best sale otherwise."""
+    """Yield sales for the one debt that a pool could lend; `legs` is the best sale otherwise."""
     seized = seized_by(steps)
     ((token, needed_raw),) = needs_of(steps).items()
+    if legs is not None and len(legs) > 1:
+        yield from _lender_first(legs, needed_raw)
     if len(seized) > 1 or token in seized:
         return
     ((collateral, amount_raw),) = seized.items()
-    if legs is not None and len(legs) > 1:
-        yield from _lender_first(legs, needed_raw)
     route = _lender(scene, (collateral, token), amount_raw)
     whole = scene.venues.quote(route, amount_raw) if route else None
     if route and whole and whole[-1].amount_out_raw >= needed_raw:
@@ -43,16 +44,28 @@ def find_flash_sales(scene: Scene, steps: Sequence[Outcome], legs: Sale | None) 
             yield rest
 
 
-def relieve(scene: Scene, legs: Sale, needed_raw: int) -> Sale | None:
-    """Return a flash sale of one or two legs with the lender's share as it is best; None where there is none better.
+def relieve(scene: Scene, legs: Sale, needed_raw: int) -> Iterator[Sale]:
+    """Yield flash sales of two legs with the lender's share as it is best, where that may be better than `legs`.
 
     Too dear to try for each amount that is looked at.
     """
-    sale: Sale | None = legs
-    if len(legs) == 1:
-        is_better = _is_relieved(scene, legs[0])
-        sale = _with_rest(scene, legs[0].route, legs[0].amount_in_raw, needed_raw) if is_better else None
-    return _balanced(scene, sale) if sale and len(sale) == _PAIR else None
+    lender, others = legs[0], [leg.route for leg in legs[1:]]
+    if len(legs) > _PAIR or any(leg.token_in != lender.token_in for leg in legs):
+        return
+    if not others and not _is_relieved(scene, lender):
+        return
+    amount_raw = sum(leg.amount_in_raw for leg in legs)
+    first = _least_leg(scene, lender.route, amount_raw, needed_raw)
+    if first is None or first.amount_in_raw >= amount_raw:
+        return
+    rest_raw = amount_raw - first.amount_in_raw
+    for raw in (rest_raw, rest_raw >> _LESS_SHIFT):  # a leg of little gas may be best for what is best sold past it
+        rest = _past_lender(scene, first, raw)
+        others += [max(rest, key=lambda leg: leg.amount_in_raw).route] if rest else []
+    for other in dict.fromkeys(others):
+        sale = _balanced(scene, first, other, amount_raw)
+        if sale is not None:
+            yield sale
 
 
 def _lender_first(legs: Sale, needed_raw: int) -> Iterator[Sale]:
@@ -84,46 +97,48 @@ def _with_rest(scene: Scene, route: Route, amount_raw: int, needed_raw: int) -> 
     first = _least_leg(scene, route, amount_raw, needed_raw)
     if first is None or first.amount_in_raw >= amount_raw:
         return None
-    # only the pool that lends is locked: what comes before it on the way may be used again, as the first leg leaves it
-    venues = scene.venues.after(first.quotes) if len(route) > 1 else scene.venues
-    cost = scene.leg_cost_raw(first.token_out)
-    locked = frozenset({route[-1].pool})
-    rest = venues.sell(first.token_in, first.token_out, amount_raw - first.amount_in_raw, cost, locked)
+    rest = _past_lender(scene, first, amount_raw - first.amount_in_raw)
     return None if not rest else (first, *rest)
+
+
+def _past_lender(scene: Scene, first: Leg, amount_raw: int) -> Sale | None:
+    """Return the best sale of an amount after the lender's leg; only the pool that lends is locked."""
+    venues = scene.venues.after(first.quotes) if len(first.quotes) > 1 else scene.venues
+    locked = frozenset({first.quotes[-1].hop.pool})
+    return scene.sell((first.token_in, first.token_out), amount_raw, venues, locked)
 
 
 def _is_relieved(scene: Scene, leg: Leg) -> bool:
     """Whether a little sold past the lender brings more than it does as the last of the lender's own leg."""
     part_raw = leg.amount_in_raw >> _PART_SHIFT
     less = scene.venues.quote(leg.route, leg.amount_in_raw - part_raw) if part_raw else None
-    cost, locked = scene.leg_cost_raw(leg.token_out), frozenset({leg.route[-1].pool})
-    best = scene.venues.sell(leg.token_in, leg.token_out, leg.amount_in_raw, cost)
+    side, locked = (leg.token_in, leg.token_out), frozenset({leg.route[-1].pool})
+    best = scene.sell(side, leg.amount_in_raw)
     if best is not None and [each.route for each in best] == [leg.route]:
         return False  # it stays undivided even where no pool is locked
-    part = scene.venues.sell(leg.token_in, leg.token_out, part_raw, cost, locked) if less else None
+    part = scene.sell(side, part_raw, avoid=locked) if less else None
     if not less or not part:
         return False
     return less[-1].amount_out_raw + sum(each.amount_out_raw for each in part) > leg.amount_out_raw
 
 
-def _balanced(scene: Scene, sale: Sale) -> Sale:
-    """Return a sale of two legs with what is sold moved to the first, the lender's, until it brings no more."""
-    first, second = sale
-    amount_raw = first.amount_in_raw + second.amount_in_raw
-    shared = {hop.pool for hop in first.route} & {hop.pool for hop in second.route}
+def _balanced(scene: Scene, lender: Leg, other: Route, amount_raw: int) -> Sale | None:
+    """Return an amount sold along two routes, as much past the lender as brings more there; the lender sells its leg
+    at least.
+    """
+    shared = {hop.pool for hop in lender.route} & {hop.pool for hop in other}
 
     def sold(first_raw: int) -> Sale | None:
-        quotes = scene.venues.quote(first.route, first_raw)
+        quotes = scene.venues.quote(lender.route, first_raw)
         venues = scene.venues.after(quotes) if quotes and shared else scene.venues
-        others = venues.quote(second.route, amount_raw - first_raw)
+        others = venues.quote(other, amount_raw - first_raw)
         return (Leg(quotes=quotes), Leg(quotes=others)) if quotes and others else None
 
     def brought_raw(first_raw: int) -> int | None:
         legs = sold(first_raw)
         return None if legs is None else sum(leg.amount_out_raw for leg in legs)
 
-    best_raw = search_concave(brought_raw, first.amount_in_raw, amount_raw - 1, steps=_BALANCE_STEPS)
-    return sold(best_raw) or sale
+    return sold(search_concave(brought_raw, lender.amount_in_raw, amount_raw - 1, steps=_BALANCE_STEPS))
 
 
 def _least_leg(scene: Scene, route: Route, amount_raw: int, needed_raw: int) -> Leg | None:

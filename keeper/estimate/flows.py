@@ -30,13 +30,15 @@ class Division:
     """What is sold for what, flows for other debts before those for the profit token.
 
     `value` is the oracle's value of what is left of that, in base units times 1e18, less than nothing where the
-    seizure is not worth what is owed; `net` is what the least gas of the legs leaves of it.
+    seizure is not worth what is owed; `net` is what the least gas of the legs leaves of it. Where a debt's own token
+    is seized, that pays the debt; it is sold, and all that is owed bought, where the division `keeps` nothing.
     """
 
     token: Address
     flows: Flows
     value: int
     net: int
+    keeps: bool = True
 
 
 def best_division(scene: Scene, seized: Amounts, owed: Amounts) -> Division | None:
@@ -49,21 +51,32 @@ def find_divisions(scene: Scene, seized: Amounts, owed: Amounts) -> Iterator[Div
     in which one collateral after the other is sold for the other debts, which need fewer legs.
     """
     for token in owed:
-        yield from _divisions(scene, seized, owed, token, None)
-        if len(seized) > 1:
-            for first in seized:
-                yield from _divisions(scene, seized, owed, token, first)
+        yield from _divisions_for(scene, seized, owed, token, keeps=True)
+
+
+def find_selling_divisions(scene: Scene, seized: Amounts, owed: Amounts) -> Iterator[Division]:
+    """Yield the divisions that sell what is seized of a debt's own token, if any is; they are seldom the best."""
+    for token in owed:
+        if any(debt in seized for debt in owed if debt != token):
+            yield from _divisions_for(scene, seized, owed, token, keeps=False)
+
+
+def _divisions_for(scene: Scene, seized: Amounts, owed: Amounts, token: Address, *, keeps: bool) -> Iterator[Division]:
+    yield from _divisions(scene, seized, owed, token, None, keeps=keeps)
+    if len(seized) > 1:
+        for first in seized:
+            yield from _divisions(scene, seized, owed, token, first, keeps=keeps)
 
 
 def _divisions(
-    scene: Scene, seized: Amounts, owed: Amounts, token: Address, first: Address | None
+    scene: Scene, seized: Amounts, owed: Amounts, token: Address, first: Address | None, *, keeps: bool
 ) -> Iterator[Division]:
     """Yield the division for one profit token, if any; `first` is sold for other debts before the others are."""
     venues, left, flows = scene.venues, dict(seized), Flows()
     for debt, owed_raw in owed.items():
         if debt == token:
             continue
-        kept_raw = min(left.get(debt, 0), owed_raw)
+        kept_raw = min(left.get(debt, 0), owed_raw) if keeps else 0
         if kept_raw:
             left[debt] -= kept_raw
         givers = [each for each, raw in left.items() if raw and each != debt]
@@ -84,7 +97,7 @@ def _divisions(
             flows[collateral, token] = amount_raw
     value = scene.value_of(token, left_raw)
     legs = sum(scene.least_leg_value((bought, sold)) for sold, bought in flows)
-    yield Division(token=token, flows=flows, value=value, net=value - legs)
+    yield Division(token=token, flows=flows, value=value, net=value - legs, keeps=keeps)
 
 
 def _sold_for(

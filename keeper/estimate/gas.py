@@ -25,7 +25,8 @@ _FUND_GAS: Final[dict[Funding, int]] = {
     "morpho-flash": 25_000,
 }
 _HOP_GAS: Final[dict[VenueKind, int]] = {"uniswap-v2": 60_000, "uniswap-v3": 70_000}
-_REPEAT_REBATE_GAS: Final = 20_000  # the storage of a pool that was used before is warm
+REPEAT_REBATE_GAS: Final = 20_000
+"""The storage of a pool that was used before is warm."""
 _WHOLE_BPS: Final = 10_000
 
 
@@ -80,6 +81,7 @@ class GasMemory:
 
     def __init__(self) -> None:
         self._known: dict[Shape, int] = {}
+        self._guesses: dict[Shape, int] = {}
         self._least_bps: int | None = None
 
     def is_known(self, shape: Shape) -> bool:
@@ -89,15 +91,19 @@ class GasMemory:
     def learn(self, shape: Shape, gas_units: int) -> None:
         """Remember what a run of this shape used."""
         self._known[shape] = gas_units
+        self._guesses.clear()
         proportion_bps = mul_div_down(gas_units, _WHOLE_BPS, _sum_up(shape))
         self._least_bps = proportion_bps if self._least_bps is None else min(self._least_bps, proportion_bps)
 
     def guess(self, shape: Shape) -> int:
         """Return the gas a run of this shape is expected to use."""
-        known = self._known.get(shape)
-        if known is not None:
-            return known
-        return mul_div_down(_sum_up(shape), self._least_bps or _WHOLE_BPS, _WHOLE_BPS)
+        guess = self._guesses.get(shape)
+        if guess is None:
+            guess = self._known.get(shape)
+            if guess is None:
+                guess = mul_div_down(_sum_up(shape), self._least_bps or _WHOLE_BPS, _WHOLE_BPS)
+            self._guesses[shape] = guess
+        return guess
 
 
 def _sum_up(shape: Shape) -> int:
@@ -109,7 +115,7 @@ def _sum_up(shape: Shape) -> int:
         + shape.redeemed * _REDEEM_GAS
         + sum(_FUND_GAS[source] for source in shape.funding)
         + sum(_HOP_GAS[kind] for leg in shape.legs for kind in leg)
-        - shape.repeats * _REPEAT_REBATE_GAS
+        - shape.repeats * REPEAT_REBATE_GAS
     )
 
 

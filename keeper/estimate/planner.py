@@ -91,7 +91,7 @@ class Planner:
             for health in self._markets[name].unhealthy(self._situation.inclusion_s):
                 yield name, health.account
 
-    def assess(self, market: str, account: Address) -> Proposal | Rejected:
+    def assess(self, market: str, account: Address, effort: Effort = "thorough") -> Proposal | Rejected:
         """Return the best plan for one account as things stand, or why there is none."""
         view = self._markets[market]
         refusal = find_bar(self._situation, self._settings, view, account)
@@ -102,7 +102,7 @@ class Planner:
             return reject(market, account, "price_missing", "the oracle gives no price for a token of this account")
         if health.health_factor_wad >= WAD:
             return reject(market, account, "not_liquidatable", f"its health factor is {health.health_factor_wad} wad")
-        chosen = self._size(scene, health)
+        chosen = self._size(scene, health, effort)
         return chosen if isinstance(chosen, Rejected) else self._propose(view, health, chosen)
 
     def profile(self, market: str, account: Address) -> Profile | None:
@@ -231,7 +231,11 @@ class Planner:
         self._rounds += 1
         if not self._shares:
             for key in list(self._offers):
-                self._rejected[key] = self._refuse(key, burst)
+                answer = self._answer(key, burst)
+                if isinstance(answer, Proposal):
+                    self._next, self._has_found = answer, True
+                    break
+                self._rejected[key] = answer
                 self._forget(key)
         return bool(self._shares)
 
@@ -248,12 +252,15 @@ class Planner:
         self._offers.pop(key, None)
         self._shares.pop(key, None)
 
-    def _refuse(self, key: Key, burst: Burst) -> Rejected:
-        """Return why an account gets nothing of the pools as they are."""
+    def _answer(self, key: Key, burst: Burst) -> Proposal | Rejected:
+        """Return what is left for an account that got nothing of the pools as they are, or why nothing is.
+
+        A bid is a liquidation in full at the price of the last unit. Where there is none, for want of funds, or a
+        bid is not borne out, less than all may still pay; in a crowd that is not looked for.
+        """
         bid = burst.best(key)
-        if bid is None:
-            assessed = self.assess(*key)
-            return assessed if isinstance(assessed, Rejected) else reject(*key, "not_profitable", "others pay more")
+        if bid is None or (bid.net > 0 and not self._is_crowded):
+            return self.assess(*key, "quick")
         view, call = self._markets[key[0]], bid.offer.calls[0]
         least_base = self._settings.min_profit_base(view.base_unit)
         return reject_profit(
@@ -290,9 +297,10 @@ class Planner:
             lendable=self._situation.lendable,
         )
 
-    def _size(self, scene: Scene, health: Health) -> Choice | Rejected:
+    def _size(self, scene: Scene, health: Health, effort: Effort = "thorough") -> Choice | Rejected:
         """Return what the operator's policy takes of an account, if that is worth doing."""
-        effort: Effort = "single" if (scene.view.name, health.account) in self._singles else "thorough"
+        if (scene.view.name, health.account) in self._singles:
+            effort = "single"
         choice = size(scene, health, self._settings.sizing, self._settings.target_health_wad, effort)
         if isinstance(choice, Rejected):
             return choice

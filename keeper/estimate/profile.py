@@ -137,7 +137,7 @@ def _pair_profile(curve: PairCurve, health: Health, chosen: Choice | None) -> Pa
     best = _best_step(curve, chosen)
     points = _points(curve, best)
     for point in points:  # what a sample finds is not kept quiet, should it be more than the search found
-        if point.net_base is not None and best is not None and point.net_base > best.net_base:
+        if point.net_base is not None and (best is None or point.net_base > best.net_base):
             best = _choice_at(curve, point.repay_raw)
     return PairProfile(
         debt=curve.debt,

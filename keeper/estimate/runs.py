@@ -11,16 +11,17 @@ from keeper.domain.plans import Fund
 from keeper.domain.swaps import Leg, Route, Sale
 from keeper.domain.units import Address
 from keeper.estimate.flash_sales import find_flash_sales, relieve
-from keeper.estimate.flows import Division, best_division, find_divisions
+from keeper.estimate.flows import Division, best_division, find_divisions, find_selling_divisions
 from keeper.estimate.funding import choose_funds, late_room_raw, needs_of
 from keeper.estimate.gas import shape_of
+from keeper.estimate.resale import Pattern, pattern_of, resell
 from keeper.estimate.scene import Choice, Scene, better_of, seized_by
-from keeper.estimate.selling import Amounts, Selling, sell_all, sell_for_debts
+from keeper.estimate.selling import Amounts, Owed, Selling, SellingAlong, sell_all, sell_for_debts, share_pools
 from keeper.ports import VenueView
 
 _ROUNDS: Final = 3
-_FAR_SHIFT: Final = 5
-_MOST_DIVISIONS: Final = 4
+_PAIR: Final = 2
+_FAR_SHIFT: Final = 7
 
 
 def weigh(scene: Scene, steps: Sequence[Outcome]) -> Choice | None:
@@ -50,8 +51,8 @@ def finish(scene: Scene, choice: Choice) -> Choice:
     best = choice
     if [fund.source for fund in choice.funds] == ["uniswap-v3-flash"]:
         (needed_raw,) = needs_of(choice.steps).values()
-        sale = relieve(scene, choice.legs, needed_raw)
-        best = better_of(best, _settle(scene, choice.steps, sale, choice.profit_token) if sale else None) or best
+        for sale in relieve(scene, choice.legs, needed_raw):
+            best = better_of(best, _settle(scene, choice.steps, sale, choice.profit_token)) or best
     while len(best.funds) == 1:
         tried = [_settle(scene, best.steps, legs, best.profit_token) for legs in _without_one(scene.venues, best.legs)]
         better = max((each for each in tried if each is not None), key=lambda each: each.rank, default=best)
@@ -81,29 +82,64 @@ def _without_one(venues: VenueView, legs: Sale) -> Iterator[Sale]:
 
 
 def weigh_again(scene: Scene, choice: Choice) -> Choice:
-    """Return the same steps, sold anew where their sales share pools: each beside what the others take of them."""
+    """Return the same steps sold better, where several sales may be in each other's way: far too dear for each run.
+
+    What is seized is divided among debts in every way there is, each sale is made beside what the others
+    take of its pools, and what is best by then is moved about leg by leg.
+    """
     best = choice
-    for division in _likely_divisions(scene, choice):
-        tried = choice if division is None else _weigh_several(scene, choice.steps, division)
-        for _ in range(_ROUNDS):
-            if tried is None or tried.rank < best.rank - (abs(best.rank) >> _FAR_SHIFT):
-                break
-            best = better_of(best, tried) or best
-            if division is not None:
-                tried = _weigh_several(scene, choice.steps, division, tried.legs)
-            else:
-                legs = sell_all(Selling(scene, tried.legs), seized_by(choice.steps), choice.profit_token)
-                tried = None if legs is None else _settle(scene, choice.steps, legs, choice.profit_token)
+    if len({(leg.token_in, leg.token_out) for leg in choice.legs}) < _PAIR:
+        return best
+    found = [(_weigh_beside(scene, each, division), division) for each, division in _divided(scene, choice)]
+    least = max((each.rank for each, _ in found), default=0)
+    least -= abs(least) >> _FAR_SHIFT
+    starts = [(each, pattern_of(each, division)) for each, division in found if each.rank >= least]
+    return better_of(choice, _resold(scene, starts) if starts else None) or choice
+
+
+def _divided(scene: Scene, choice: Choice) -> Iterator[tuple[Choice, Division]]:
+    """Yield the same steps with what is seized divided in each way among several debts."""
+    if len(choice.funds) == 1:
+        yield choice, Division(token=choice.profit_token, flows={}, value=0, net=0)
+        return
+    amounts = seized_by(choice.steps), _whole(_owed(scene, choice.steps, choice.funds))
+    for division in (*find_divisions(scene, *amounts), *find_selling_divisions(scene, *amounts)):
+        tried = _weigh_several(scene, choice.steps, division)
+        if tried is not None:
+            yield tried, division
+
+
+def _weigh_beside(scene: Scene, choice: Choice, division: Division) -> Choice:
+    """Return the same division, each sale anew beside what the others take of its pools, while that helps."""
+    best = choice
+    for _ in range(_ROUNDS):
+        if not share_pools(best.legs):
+            break
+        if len(best.funds) > 1:
+            tried = _weigh_several(scene, best.steps, division, best.legs)
+        else:
+            legs = sell_all(Selling(scene, best.legs), seized_by(best.steps), best.profit_token)
+            tried = None if legs is None else _settle(scene, best.steps, legs, best.profit_token)
+        if tried is None or tried.rank <= best.rank:
+            break
+        best = tried
     return best
 
 
-def _likely_divisions(scene: Scene, choice: Choice) -> list[Division | None]:
-    """Return the divisions that may be best for the steps of a choice; None stands for a run of one debt."""
-    if len(choice.funds) == 1:
-        return [None]
-    owed = _owed(scene, choice.steps, choice.funds)
-    found = sorted(find_divisions(scene, seized_by(choice.steps), owed), key=lambda each: each.net, reverse=True)
-    return [*found[:_MOST_DIVISIONS]]
+def _resold(scene: Scene, starts: Sequence[tuple[Choice, Pattern]]) -> Choice:
+    """Return the same steps sold better, as far as moving their legs finds it."""
+    steps, funds = starts[0][0].steps, starts[0][0].funds
+    owed, seized = _owed(scene, steps, funds), seized_by(steps)
+
+    def realise(pattern: Pattern) -> Choice | None:
+        token, selling = pattern.division.token, SellingAlong(scene, pattern.sales)
+        if len(owed) == 1:
+            legs = sell_all(selling, {sold: seized[sold] for sold, _ in pattern.sales}, token)
+            return None if legs is None else _settle(scene, steps, legs, token)
+        legs = sell_for_debts(selling, steps, owed, pattern.division)
+        return None if legs is None else _result(scene, steps, legs, funds, token)
+
+    return resell(scene, starts, realise)
 
 
 def weigh_along(scene: Scene, steps: Sequence[Outcome], routes: Sequence[Route]) -> Choice | None:
@@ -153,19 +189,25 @@ def _weigh_several(
     if funds is None:
         return None
     owed = _owed(scene, steps, funds)
-    division = division or best_division(scene, seized_by(steps), owed)
+    division = division or best_division(scene, seized_by(steps), _whole(owed))
     if division is None:
         return None
     legs = sell_for_debts(Selling(scene, beside), steps, owed, division)
     return None if legs is None else _result(scene, steps, legs, funds, division.token)
 
 
-def _owed(scene: Scene, steps: Sequence[Outcome], funds: Sequence[Fund]) -> Amounts:
-    """Return what has to be given back of each debt, with room for a run that is a few blocks late."""
-    owed: Amounts = {fund.token: fund.premium_raw for fund in funds}
+def _owed(scene: Scene, steps: Sequence[Outcome], funds: Sequence[Fund]) -> Owed:
+    """Return what has to be given back of each debt, and the room for a run that is a few blocks late."""
+    owed = {fund.token: (fund.premium_raw, 0) for fund in funds}
     for step in steps:
-        owed[step.call.debt] += step.repaid_raw + late_room_raw(scene.view, step, scene.at_s)
+        due_raw, room_raw = owed[step.call.debt]
+        more_raw = late_room_raw(scene.view, step, scene.at_s)
+        owed[step.call.debt] = (due_raw + step.repaid_raw, room_raw + more_raw)
     return owed
+
+
+def _whole(owed: Owed) -> Amounts:
+    return {debt: due_raw + room_raw for debt, (due_raw, room_raw) in owed.items()}
 
 
 def _settle(scene: Scene, steps: Sequence[Outcome], legs: Sale, token: Address) -> Choice | None:

@@ -11,7 +11,7 @@ from keeper.domain.plans import Fund
 from keeper.domain.swaps import Route, Sale
 from keeper.domain.units import WAD, Address
 from keeper.estimate.funding import Sources
-from keeper.estimate.gas import GasMemory, GasPrice, leg_gas
+from keeper.estimate.gas import REPEAT_REBATE_GAS, GasMemory, GasPrice, leg_gas
 from keeper.ports import MarketView, VenueView
 
 
@@ -113,12 +113,27 @@ class Scene:
 
     def leg_cost_raw(self, token_out: Address) -> Callable[[Route], int]:
         """Return what the gas of a leg costs in `token_out`, raw units rounded up, as a function of its route."""
-        price = (self.view.price_base(token_out) or 0) * WAD
-        unit = 10 ** self.view.decimals(token_out)
-        gas_price = self.gas.wei_per_gas * self.gas.native_price_base
+        price, unit = self._gas_in(token_out)
         if not price:
             return lambda _: 0
-        return lambda route: mul_div_up(leg_gas(route) * gas_price, unit, price)
+        return lambda route: mul_div_up(leg_gas(route), unit, price)
+
+    def sell(
+        self,
+        side: tuple[Address, Address],
+        amount_raw: int,
+        venues: VenueView | None = None,
+        avoid: frozenset[Address] = frozenset(),
+    ) -> Sale | None:
+        """Return the sale of one token for another that brings most after gas, on the scene's pools or on `venues`."""
+        price, unit = self._gas_in(side[1])
+        rebate_raw = mul_div_down(REPEAT_REBATE_GAS, unit, price) if price else 0
+        return (venues or self.venues).sell(*side, amount_raw, self.leg_cost_raw(side[1]), avoid, rebate_raw)
+
+    def _gas_in(self, token: Address) -> tuple[int, int]:
+        """Return what a token is worth and what a unit of gas costs, on the same scale."""
+        unit = 10 ** self.view.decimals(token) * self.gas.wei_per_gas * self.gas.native_price_base
+        return (self.view.price_base(token) or 0) * WAD, unit
 
 
 def better_of(one: Choice | None, other: Choice | None) -> Choice | None:

@@ -6,12 +6,13 @@ legs of an earlier attempt, tells what the sales still to come will take of them
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from keeper.domain.fixed_point import mul_div_down, mul_div_up
 from keeper.domain.lending import Outcome
-from keeper.domain.swaps import Leg, Route, Sale
+from keeper.domain.swaps import HopQuote, Leg, Route, Sale
 from keeper.domain.units import Address
 from keeper.estimate.flows import Division
 from keeper.estimate.scene import Scene, seized_by
@@ -22,6 +23,12 @@ _NEAR_SHIFT: Final = 24
 """A purchase this relative part over what is wanted is near enough."""
 
 Amounts = dict[Address, int]
+
+Parts = tuple[tuple[Route, int], ...]
+"""Routes in order, and what each sells, raw units."""
+
+Owed = Mapping[Address, tuple[int, int]]
+"""Of each debt what is due, and what is bought beyond it so that a run a few blocks late does not fall short; raw."""
 
 
 class Selling:
@@ -38,29 +45,51 @@ class Selling:
         """Return the best sale of an amount as things stand, () for nothing; None where the pools cannot take it."""
         if not amount_raw or token_in == token_out:
             return ()
-        cost = self._scene.leg_cost_raw(token_out)
-        to_come = [leg for leg in self._beside if (leg.token_in, leg.token_out) != (token_in, token_out)]
+        scene, side = self._scene, (token_in, token_out)
+        to_come = [leg for leg in self._beside if (leg.token_in, leg.token_out) != side]
         to_come = [leg for leg in to_come if all(leg.route != done.route for done in self.legs)]
         if to_come:
-            sale = _after(self._venues, to_come).sell(token_in, token_out, amount_raw, cost)
+            sale = scene.sell(side, amount_raw, after(self._venues, to_come))
             return None if sale is None else _requote(self._venues, [(leg.route, leg.amount_in_raw) for leg in sale])
-        sale = self._scene.venues.sell(token_in, token_out, amount_raw, cost)
+        sale = scene.sell(side, amount_raw)
         if sale is not None and self._used.isdisjoint(_pools(sale)):
             return sale  # it meets none of the pools that have moved
-        return self._venues.sell(token_in, token_out, amount_raw, cost)
+        return scene.sell(side, amount_raw, self._venues)
 
-    def rescale(self, sale: Sale, amount_raw: int) -> Sale | None:
-        """Return another amount sold along the same legs in the same proportions; None where a pool cannot take it."""
-        whole_raw = sum(leg.amount_in_raw for leg in sale)
-        parts = [mul_div_down(leg.amount_in_raw, amount_raw, whole_raw) for leg in sale]
-        parts[0] += amount_raw - sum(parts)
-        return _requote(self._venues, [(leg.route, part) for leg, part in zip(sale, parts, strict=True) if part])
+    def rescale(self, parts: Parts, amount_raw: int) -> Sale | None:
+        """Return an amount sold along the same routes in the same proportions; None where a pool cannot take it."""
+        whole_raw = sum(raw for _, raw in parts)
+        shares = [mul_div_down(raw, amount_raw, whole_raw) for _, raw in parts]
+        shares[0] += amount_raw - sum(shares)
+        return _requote(self._venues, [(part[0], raw) for part, raw in zip(parts, shares, strict=True) if raw])
 
     def take(self, sale: Sale) -> None:
         """Sell: move the pools."""
         self.legs += sale
         self._used |= _pools(sale)
-        self._venues = _after(self._venues, sale)
+        self._venues = after(self._venues, sale)
+
+
+class SellingAlong(Selling):
+    """Sells along given routes in given proportions, each sale as `sales` has it by (sold, bought)."""
+
+    def __init__(self, scene: Scene, sales: Mapping[tuple[Address, Address], Parts]) -> None:
+        super().__init__(scene)
+        self._sales = sales
+        pools = Counter(hop.pool for parts in sales.values() for route, _ in parts for hop in route)
+        self._shared = {pool for pool, uses in pools.items() if uses > 1}
+
+    def quote(self, token_in: Address, token_out: Address, amount_raw: int) -> Sale | None:
+        """Return the sale of an amount, () for nothing; None where it has no routes or the pools cannot take it."""
+        if not amount_raw or token_in == token_out:
+            return ()
+        parts = self._sales.get((token_in, token_out))
+        return None if parts is None else self.rescale(parts, amount_raw)
+
+    def take(self, sale: Sale) -> None:
+        """Sell: move the pools that are used more than once."""
+        self.legs += sale
+        self._venues = self._venues.after(_quotes_in(sale, self._shared))
 
 
 def sell_all(selling: Selling, amounts: Mapping[Address, int], token: Address) -> Sale | None:
@@ -73,21 +102,24 @@ def sell_all(selling: Selling, amounts: Mapping[Address, int], token: Address) -
     return selling.legs
 
 
-def sell_for_debts(selling: Selling, steps: Sequence[Outcome], owed: Amounts, division: Division) -> Sale | None:
+def sell_for_debts(selling: Selling, steps: Sequence[Outcome], owed: Owed, division: Division) -> Sale | None:
     """Return a sale that brings what is owed of each debt but the profit token, and of that all the rest is worth."""
     left = seized_by(steps)
-    for debt, owed_raw in owed.items():
+    sold_too = {sold for sold, _ in division.flows}
+    for debt, (due_raw, room_raw) in owed.items():
         if debt == division.token:
             continue
-        kept_raw = min(left.get(debt, 0), owed_raw)
-        if kept_raw:
-            left[debt] -= kept_raw
+        held_raw = left.get(debt, 0)
+        wanted_raw = due_raw + room_raw - (held_raw if division.keeps else 0)
         givers = {sold: raw for (sold, bought), raw in division.flows.items() if bought == debt}
-        bought = _buy_from_all(selling, (debt, owed_raw - kept_raw), givers, left)
+        bought = _buy_from_all(selling, (debt, wanted_raw), givers, left)
         if bought is None:
             return None
         for leg in bought:
             left[leg.token_in] -= leg.amount_in_raw
+        if debt in left:  # what a run sells last of a token is all that is not due
+            brought_raw = sum(leg.amount_out_raw for leg in bought)
+            left[debt] = max(held_raw + brought_raw - due_raw, 0) if debt in sold_too else 0
     return sell_all(selling, left, division.token)
 
 
@@ -132,7 +164,7 @@ def _buy(selling: Selling, side: tuple[Address, Address], wanted_raw: int, amoun
         if 0 <= brought_raw - wanted_raw <= wanted_raw >> _NEAR_SHIFT:
             break
         amount_raw = min(_next_amount(amount_raw, brought_raw, wanted_raw), most_raw)
-        sale = selling.rescale(sale, amount_raw)
+        sale = selling.rescale(parts_of(sale), amount_raw)
     return enough
 
 
@@ -151,13 +183,23 @@ def _requote(venues: VenueView, parts: Sequence[tuple[Route, int]]) -> Sale | No
         if not quotes:
             return None
         legs.append(Leg(quotes=quotes))
-        if not {hop.pool for hop in route}.isdisjoint(hop.pool for other, _ in parts[index + 1 :] for hop in other):
-            venues = venues.after(quotes)
+        to_come = {hop.pool for other, _ in parts[index + 1 :] for hop in other}
+        venues = venues.after(_quotes_in(legs[-1:], to_come))
     return tuple(legs)
 
 
-def _after(venues: VenueView, legs: Sequence[Leg]) -> VenueView:
+def parts_of(sale: Sale) -> Parts:
+    """Return the routes of a sale and what each sells."""
+    return tuple((leg.route, leg.amount_in_raw) for leg in sale)
+
+
+def after(venues: VenueView, legs: Sequence[Leg]) -> VenueView:
+    """Return the pools as these legs leave them."""
     return venues.after([quote for leg in legs for quote in leg.quotes])
+
+
+def _quotes_in(legs: Sequence[Leg], pools: set[Address]) -> list[HopQuote]:
+    return [quote for leg in legs for quote in leg.quotes if quote.hop.pool in pools]
 
 
 def _pools(legs: Sale) -> set[Address]:

@@ -6,17 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from keeper.domain.lending import Outcome
-from keeper.domain.units import MAX_UINT256
+from keeper.domain.units import MAX_UINT256, WAD
 from keeper.estimate.curve import PairCurve
 from keeper.estimate.search import is_better, search_concave
 from keeper.estimate.sketch import Outline
 from keeper.estimate.walk import Walker
 
-_SEARCH_STEPS: Final = 14
+_SEARCH_STEPS: Final = 20
 _ROUNDS: Final = 3
 _NUDGE_SHIFT: Final = 9
 _SLIGHT_SHIFT: Final = 14
 _HAIR_SHIFT: Final = 18
+_BORDER_SHIFT: Final = 14
 
 Worth = Callable[[Outline], int | None]
 """What a run is worth; None where it cannot be done."""
@@ -68,7 +69,7 @@ class Shifter:
     def _note(self, outline: Outline | None) -> int | None:
         value = None if outline is None else self._worth(outline)
         if outline is not None and value is not None and (self._best is None or value > self._best[0]):
-            self._best = (value, outline)
+            self._best = (value, self._walker.tighten(outline))
         return value
 
     def _rerun(self, before: Outline, curve: PairCurve, cover_raw: int, rest: Sequence[Outcome]) -> Outline | None:
@@ -76,21 +77,34 @@ class Shifter:
         if not rest:
             return self._walker.end(before, curve, cover_raw)
         outline = self._walker.step(before, curve, cover_raw)
+        outlines = [] if outline is None else [outline]
         for step in rest[:-1]:
-            outline = None if outline is None else self._follow(outline, step)
-        if outline is None:
-            return None
+            outlines = [after for each in outlines for after in self._follow(each, step)]
         call = rest[-1].call
-        last = self._walker.curve(outline, (call.debt, call.collateral))
-        return max(self._walker.ends(outline, last), key=lambda each: each.net, default=None)
+        ended = [
+            end
+            for each in outlines
+            for end in self._walker.ends(each, self._walker.curve(each, (call.debt, call.collateral)))
+        ]
+        return max(ended, key=lambda each: each.net, default=None)
 
-    def _follow(self, before: Outline, step: Outcome) -> Outline | None:
-        """Return the run with the same call, or with as much as is accepted where that is less."""
+    def _follow(self, before: Outline, step: Outcome) -> list[Outline]:
+        """Return the runs with the same call, or as much as is accepted where that is less, and to the same border."""
         curve = self._walker.curve(before, (step.call.debt, step.call.collateral))
-        if step.call.cover_raw == MAX_UINT256:
-            return self._walker.step(before, curve, MAX_UINT256)
-        highs = [span.high_raw for span in curve.ranges if not span.cover_max]
-        return self._walker.step(before, curve, min(step.call.cover_raw, max(highs))) if highs else None
+        covers = {step.call.cover_raw}
+        if step.call.cover_raw != MAX_UINT256:
+            highs = [span.high_raw for span in curve.ranges if not span.cover_max]
+            covers = {min(step.call.cover_raw, max(highs))} if highs else set()
+            covers.update(self._same_border(curve, step))
+        made = [self._walker.step(before, curve, cover) for cover in sorted(covers)]
+        return [each for each in made if each is not None]
+
+    def _same_border(self, curve: PairCurve, step: Outcome) -> list[int]:
+        """Return the turn that leaves the account as healthy as a step did."""
+        found = [(turn, curve.outcome(turn)) for turn in curve.turns]
+        near = [(abs(each.health_after_wad - step.health_after_wad), turn) for turn, each in found if each is not None]
+        off_wad, turn = min(near, default=(WAD, 0))
+        return [turn] if off_wad < WAD >> _BORDER_SHIFT else []
 
 
 def _segment(curve: PairCurve, repay_raw: int) -> tuple[int, int, int]:

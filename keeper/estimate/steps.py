@@ -30,6 +30,7 @@ def find_covers(curve: PairCurve, span: RepayRange) -> Iterator[int]:
         else:
             yield span.high_raw
             yield from (each for each in peaks if span.low_raw <= each < span.high_raw)
+    yield from (each for each in curve.limits_raw if span.low_raw <= each < span.high_raw)
 
 
 def exceeds(steady: Choice | None, other: Choice | None) -> bool:

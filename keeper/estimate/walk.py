@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from keeper.domain.lending import Outcome, RepayRange
@@ -13,7 +14,7 @@ from keeper.estimate.sketch import Outline, Pair, Sketcher
 from keeper.estimate.steps import find_covers
 
 _MIXED: Final = 2
-"""A step that repays a second debt uses up more of the budget: its sale has to be divided."""
+"""Dividing a sale between debts uses up so much of the budget."""
 
 _HAIR_SHIFT: Final = 20
 """All there is is asked for only where it is more than this part beyond the largest explicit amount."""
@@ -36,9 +37,19 @@ class Walker:
         self._budget = budget
         self._firsts = {(each.debt, each.collateral): each for each in curves}
 
+    def grant(self, budget: int) -> None:
+        """Allow at least so many steps from now on."""
+        self._budget = max(self._budget, budget)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether nothing is left of the budget."""
+        return self._budget <= 0
+
     def curve(self, before: Outline, pair: Pair) -> PairCurve:
         """Return the curve of one pair after a run; those of the start are made once."""
         if before.steps:
+            self._budget -= 1
             return PairCurve(self._scene, self._account, *pair, market=before.market)
         if pair not in self._firsts:
             self._firsts[pair] = PairCurve(self._scene, self._account, *pair)
@@ -49,9 +60,13 @@ class Walker:
         outcome = curve.outcome(cover_raw) if self._budget > 0 else None
         if outcome is None:
             return None
-        outline = self.sketcher.add(before, outcome, curve.market)
-        self._budget -= _MIXED if outline.is_mixed else 1
-        return outline
+        self._budget -= 1
+        return self.sketcher.add(before, outcome, curve.market)
+
+    def tighten(self, outline: Outline) -> Outline:
+        """Return the run with what is seized divided between its debts."""
+        self._budget -= _MIXED if outline.is_loose else 0
+        return self.sketcher.tighten(outline)
 
     def step(self, before: Outline, curve: PairCurve, cover_raw: int) -> Outline | None:
         """Return the run with a step that others may follow; None where nothing may follow it."""
@@ -61,7 +76,7 @@ class Walker:
     def go_on(self, ended: Outline) -> Outline:
         """Return a run that `end` made with the market after its last step."""
         market = ended.market.after(ended.steps[-1].call, self._scene.at_s)
-        return Outline(market=market, steps=ended.steps, totals=ended.totals, gross=ended.gross, net=ended.net)
+        return replace(ended, market=market)
 
     def ends(self, before: Outline, curve: PairCurve) -> Iterator[Outline]:
         """Yield the runs that end with the best amounts of one pair."""
@@ -82,6 +97,15 @@ class Walker:
             outline = self.end(self.start, curve, cover_raw)
             if outline is not None:
                 yield outline
+
+    def redo(self, steps: Sequence[Outcome]) -> Outline | None:
+        """Return the run that these steps make; None where one of them does not leave more to do."""
+        before = self.replay(self.start, steps[:-1])
+        if before is None:
+            return None
+        call = steps[-1].call
+        outline = self.end(before, self.curve(before, (call.debt, call.collateral)), call.cover_raw)
+        return None if outline is None else self.tighten(outline)
 
     def replay(self, before: Outline, steps: Sequence[Outcome]) -> Outline | None:
         """Return the run that goes on with the same calls; None where one of them does not leave more to do."""
@@ -114,10 +138,10 @@ def _adds(covers: Sequence[int], everything: RepayRange) -> bool:
 
 
 def stops(before: Outline, curve: PairCurve) -> list[int]:
-    """Return the amounts worth repaying before another step, the largest first."""
+    """Return the amounts worth repaying before another step, the least first."""
     found = set(last_covers(before, curve))
     for span in curve.ranges:
         if not span.cover_max:
             found.add(span.high_raw)
             found.update(turn for turn in curve.turns if span.low_raw < turn < span.high_raw)
-    return sorted(found, reverse=True)
+    return sorted(found)

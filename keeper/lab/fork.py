@@ -6,7 +6,7 @@ import secrets
 import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ async def _fork(url: str, origin_id: int, chain_id: int) -> AsyncIterator[Anvil]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Signer:
     address: Address
-    private_key: str
+    private_key: str = field(repr=False)
 
 
 async def _new_signer(anvil: Anvil) -> _Signer:

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class KeeperCommand:
     """
 
     config: Path
-    private_key: str
+    private_key: str = field(repr=False)
     log: Path
 
     async def call(self, *arguments: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ by itself is that a nonce has one slot, a transaction one row, and that a slot a
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -319,7 +320,11 @@ class Journal:
 
 def all_slots(database: Database) -> list[Slot]:
     """Return the slots of all signers, oldest first."""
-    return _with_attempts(database, database.rows(f"{_SLOTS} ORDER BY slot_id"))
+    attempts: defaultdict[int, list[sqlite3.Row]] = defaultdict(list)
+    for attempt in database.rows("SELECT * FROM attempts ORDER BY slot_id, ordinal"):
+        attempts[attempt["slot_id"]].append(attempt)
+    rows = database.rows(f"{_SLOTS} ORDER BY slot_id")
+    return [to_slot(row, attempts[row["slot_id"]]) for row in rows]
 
 
 def as_attempt(slot: Slot) -> Attempt:

@@ -70,6 +70,14 @@ class Arrangements:
         self._flows: dict[Members, Flow | Crossing | None] = {}
         self._lines: dict[tuple[Address, ...], Flow] = {}
         self._wide: Flow | None = None
+        self._repeats: dict[Members, int] = {}
+
+    def repeats(self, members: Members) -> int:
+        """Return how many hops of these routes go into a pool that another has gone into."""
+        known = self._repeats.get(members)
+        if known is None:
+            known = self._repeats[members] = count_repeats([self.routes[number] for number in members])
+        return known
 
     def flow(self, members: Members) -> Flow | Crossing | None:
         """Return these routes as one arrangement, None when there is none."""
@@ -274,6 +282,12 @@ class RouteSearch:
     def _is_against(route: Route, sides: Mapping[Address, Address]) -> bool:
         """Whether the route takes a pool the other way round."""
         return any(sides.get(hop.pool, hop.token_in) != hop.token_in for hop in route)
+
+
+def count_repeats(routes: Sequence[Route]) -> int:
+    """Return how many hops of routes go into a pool that an earlier hop has gone into."""
+    pools = [hop.pool for route in routes for hop in route]
+    return len(pools) - len(set(pools))
 
 
 def _with(members: Iterable[int], number: int) -> Members:

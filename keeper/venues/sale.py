@@ -12,7 +12,7 @@ from typing import Final
 from keeper.domain.fixed_point import mul_div_up
 from keeper.domain.swaps import Route, Sale
 from keeper.domain.units import Address
-from keeper.venues.candidates import MOST_LEGS, Arrangements, Members, RouteSearch
+from keeper.venues.candidates import MOST_LEGS, Arrangements, Members, RouteSearch, count_repeats
 from keeper.venues.crossing import Crossing
 from keeper.venues.curve import AMOUNT_BITS, LEVEL_BITS, Curve
 from keeper.venues.flow import CurveOf, Flow
@@ -46,11 +46,20 @@ class PairSales:
         self._ways = Arrangements(routes, curve_of)
         self._guide: dict[int, tuple[Curve, ...]] = {}
 
-    def best(self, amount_in_raw: int, leg_cost_raw: LegCost, quote: Callable[[Division], Sale | None]) -> Sale | None:
-        """Return the exact best sale among the candidates, as `quote` finds it; None when none takes the amount."""
+    def best(
+        self,
+        amount_in_raw: int,
+        leg_cost_raw: LegCost,
+        rebate_raw: int,
+        quote: Callable[[Division], Sale | None],
+    ) -> Sale | None:
+        """Return the exact best sale among the candidates, as `quote` finds it; None when none takes the amount.
+
+        Each use of a pool that an earlier leg has used costs `rebate_raw` less.
+        """
         if not self.routes:
             return None
-        choice = _Choice(self._ways, amount_in_raw, leg_cost_raw, quote)
+        choice = _Choice(self._ways, amount_in_raw, leg_cost_raw, rebate_raw, quote)
         found = self._search(leg_cost_raw).candidates(amount_in_raw)
         choice.try_each((number,) for number in found.singles)
         choice.try_nests(found.nests)
@@ -141,13 +150,19 @@ class _Choice:
     """The best sale of one amount so far."""
 
     def __init__(
-        self, ways: Arrangements, amount_in_raw: int, leg_cost_raw: LegCost, quote: Callable[[Division], Sale | None]
+        self,
+        ways: Arrangements,
+        amount_in_raw: int,
+        leg_cost_raw: LegCost,
+        rebate_raw: int,
+        quote: Callable[[Division], Sale | None],
     ) -> None:
         self.best: Sale | None = None
         self._best_net = 0
         self._ways = ways
         self._amount_in_raw = amount_in_raw
         self._leg_cost_raw = leg_cost_raw
+        self._rebate_raw = rebate_raw
         self._quote = quote
         self._costs: dict[int, int] = {}
 
@@ -177,20 +192,36 @@ class _Choice:
         for number in members:
             if number not in self._costs:
                 self._costs[number] = self._leg_cost_raw(self._ways.routes[number])
-        return sum(self._costs[number] for number in members)
+        repeats = self._ways.repeats(members) if len(members) > 1 else 0
+        return sum(self._costs[number] for number in members) - repeats * self._rebate_raw
 
     def _consider(self, members: Members) -> None:
         flow = self._ways.flow(members)
         if flow is None or flow.out_at(self._amount_in_raw << AMOUNT_BITS) is None:
             return
         division = _divide(flow, self._amount_in_raw)
+        self._try(division)
+        if len(division) > len(members):  # more legs than routes, so that each pool takes just what is best for it
+            self._try(_paired(division, [self._ways.routes[number] for number in members]))
+
+    def _try(self, division: Division) -> None:
         sale = self._quote(division)
         if sale is None:
             return
-        gas = sum(self._leg_cost_raw(route) for route, _ in division)
+        routes = [route for route, _ in division]
+        gas = sum(map(self._leg_cost_raw, routes)) - self._rebate_raw * count_repeats(routes)
         net = sum(leg.amount_out_raw for leg in sale) - gas
         if self.best is None or net > self._best_net:
             self.best, self._best_net = sale, net
+
+
+def _paired(division: Division, routes: Sequence[Route]) -> Division:
+    """Return what is sold into each first pool led along the one of `routes` that begins there."""
+    sold: dict[Address, int] = {}
+    for route, part in division:
+        sold[route[0].pool] = sold.get(route[0].pool, 0) + part
+    paired = [(route, sold.pop(route[0].pool, 0)) for route in routes]
+    return [(route, part) for route, part in paired if part]
 
 
 def _divide(flow: Flow | Crossing, amount_in_raw: int) -> Division:

@@ -36,9 +36,14 @@ _FACTORS: Final = (
     0x48A170391F7DC42444E8FA2,
 )
 _LOW_32: Final = (1 << 32) - 1
-_LOG_BITS: Final = 14
 _TICKS_PER_DOUBLING_X32: Final = 59543866431248
 """log(2) / log(sqrt(1.0001)), with 32 binary places."""
+_BITS_PER_NAT_X64: Final = 26613026195688644984
+"""1 / log(2), with 64 binary places."""
+_STEPS_BITS: Final = 6
+"""Between one power of two and the next, logarithms are known at 2**6 places."""
+_MARGIN: Final = 1 << 76
+"""A millionth of a tick, with 96 binary places: far more than logarithms are wrong by."""
 
 
 def compute_sqrt_ratio(tick: int) -> int:
@@ -64,20 +69,34 @@ def tick_at(sqrt_price_x96: int) -> int:
     """Return the greatest tick whose price does not exceed `sqrt_price_x96`. Raises ValueError beyond the ends."""
     if not MIN_SQRT_RATIO <= sqrt_price_x96 < MAX_SQRT_RATIO:
         raise ValueError(f"no tick has the price {sqrt_price_x96}")
-    tick = min(_tick_below(sqrt_price_x96) + 2, MAX_TICK)
+    tick = min(_log_2_x64(sqrt_price_x96) * _TICKS_PER_DOUBLING_X32 + _MARGIN >> 96, MAX_TICK)
     while compute_sqrt_ratio(tick) > sqrt_price_x96:
         tick -= 1
     return tick
 
 
-def _tick_below(sqrt_price_x96: int) -> int:
-    """Return the tick of a logarithm cut off after 14 binary places: at most two under the right one."""
+def _log_2_x64(sqrt_price_x96: int) -> int:
+    """Return the binary logarithm of a price: that of a place nearby, and two terms of a series from there."""
     whole = sqrt_price_x96.bit_length() - 1
-    mantissa = sqrt_price_x96 << 127 - whole if whole <= 127 else sqrt_price_x96 >> whole - 127
-    log_2 = whole - 96
-    for _ in range(_LOG_BITS):  # squaring doubles the logarithm: its next binary place is whether that reaches 2
-        mantissa = mantissa * mantissa >> 127
-        place = mantissa >> 128
+    mantissa = (sqrt_price_x96 << 64) >> whole
+    place = (mantissa >> 64 - _STEPS_BITS) - (1 << _STEPS_BITS)
+    near, log = _PLACES[place]
+    ratio = (mantissa - near << 64) // (mantissa + near)
+    nats = 2 * (ratio + (ratio**3 >> 128) // 3)
+    return (whole - 96 << 64) + log + (nats * _BITS_PER_NAT_X64 >> 64)
+
+
+def _slow_log_2_x64(mantissa_x64: int) -> int:
+    """Return the binary logarithm of a number from one to two: each squaring doubles it, and shows a place."""
+    mantissa, log = mantissa_x64 << 64, 0
+    for _ in range(64):
+        mantissa = mantissa * mantissa >> 128
+        place = mantissa >> 129
         mantissa >>= place
-        log_2 = log_2 << 1 | place
-    return log_2 * _TICKS_PER_DOUBLING_X32 >> 32 + _LOG_BITS
+        log = log << 1 | place
+    return log
+
+
+_MIDDLES: Final = [(2 * place + 1 << 63 - _STEPS_BITS) + (1 << 64) for place in range(1 << _STEPS_BITS)]
+_PLACES: Final = [(middle, _slow_log_2_x64(middle)) for middle in _MIDDLES]
+"""Numbers from one to two, and their binary logarithms, with 64 binary places."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from math import isqrt
 from typing import Final
@@ -78,7 +78,19 @@ class V3Pool:
         if swapped is None:
             raise ValueError(f"pool {self.address} cannot take {amount_in_raw}")
         tick = tick_at(swapped.sqrt_price_x96) if swapped.tick is None else swapped.tick
-        return replace(self, sqrt_price_x96=swapped.sqrt_price_x96, liquidity=swapped.liquidity, tick=tick)
+        return V3Pool(  # what `dataclasses.replace` returns, in a quarter of the time
+            factory=self.factory,
+            address=self.address,
+            token0=self.token0,
+            token1=self.token1,
+            fee_pips=self.fee_pips,
+            tick_spacing=self.tick_spacing,
+            sqrt_price_x96=swapped.sqrt_price_x96,
+            tick=tick,
+            liquidity=swapped.liquidity,
+            ticks=self.ticks,
+            nets=self.nets,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,12 +64,13 @@ class BookView:
         amount_in_raw: int,
         leg_cost_raw: Callable[[Route], int],
         avoid: frozenset[Address] = frozenset(),
+        rebate_raw: int = 0,
     ) -> Sale | None:
         """Return the sale that brings most after the gas of its legs; None when the pools cannot take the amount."""
         if token_in == token_out:
             return ()
         sales = self._pair(token_in, token_out, avoid)
-        return sales.best(amount_in_raw, leg_cost_raw, self.divide) if amount_in_raw > 0 else None
+        return sales.best(amount_in_raw, leg_cost_raw, rebate_raw, self.divide) if amount_in_raw > 0 else None
 
     def promise(self, token_in: Address, token_out: Address, amount_in_raw: int) -> int:
         """Return about the most that selling an amount can bring before gas: what the pools' curves say."""
@@ -129,8 +130,11 @@ class BookView:
 
     def moved_to(self, pools: Mapping[Address, Pool]) -> BookView:
         """Return a view of the same pools, some of which have moved; what this one found out of the others is kept."""
-        view = BookView(pools, self._index)
         moved = {address for address, pool in pools.items() if self._pools[address] is not pool}
+        return self._moved(pools, moved)
+
+    def _moved(self, pools: Mapping[Address, Pool], moved: set[Address]) -> BookView:
+        view = BookView(pools, self._index)
         view._curves = {key: curve for key, curve in self._curves.items() if key[0] not in moved}
         view._before = self._before | self._sales
         view._sales = {key: sales for key, sales in self._sales.items() if sales.pools.isdisjoint(moved)}
@@ -144,7 +148,7 @@ class BookView:
         for quote in quotes:
             pool = moved[quote.hop.pool]
             moved[quote.hop.pool] = pool.after(quote.hop.token_in, quote.amount_in_raw)
-        return self.moved_to(moved)
+        return self._moved(moved, {quote.hop.pool for quote in quotes})
 
     def _pair(self, token_in: Address, token_out: Address, avoid: frozenset[Address]) -> PairSales:
         key = (token_in, token_out, avoid)

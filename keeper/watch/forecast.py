@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from keeper.domain.errors import UsageError
 from keeper.domain.fixed_point import mul_div_down
-from keeper.domain.units import Address, to_address
+from keeper.domain.units import Address, typed_address
 from keeper.ports import MarketView
 from keeper.watch.snapshot import Snapshot
 
@@ -121,9 +121,9 @@ def _parse_horizon(text: str) -> int:
 def _find(name: str, reserves: set[Address], names: Mapping[str, Mapping[str, Any]]) -> Address:
     if name.startswith(("0x", "0X")):
         try:
-            token = to_address(name)
-        except ValueError:
-            raise UsageError(f"--shock: {name} is not an address; give 0x and 40 hexadecimal digits") from None
+            token = typed_address(name)
+        except ValueError as error:
+            raise UsageError(f"--shock: {name} {error}") from None
         if token not in reserves:
             raise UsageError(f"--shock: no configured market has a reserve of {token}")
         return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
@@ -9,15 +10,19 @@ from support.desk import open_desk
 
 from keeper.devnet.world import World
 from keeper.domain.l1_fee import L1Fee
+from keeper.domain.plans import Plan
+from keeper.domain.units import Address
+from keeper.estimate.funding import late_room_raw
 from keeper.estimate.planner import Planner, Proposal
 from keeper.estimate.profile import Costs, PairProfile, Profile
 from keeper.estimate.settings import EstimateSettings
 from keeper.estimate.situation import Situation
+from keeper.ports import MarketView
 
 CRASH = {"WETH": -14, "WBTC": -14, "LINK": -14}
 _ROUNDING_BASE = 20
-_BOUGHT_OVER_SHIFT = 18
-"""A second debt token is bought with so small a part too much: a millionth, and two minutes of interest."""
+_NEAR_SHIFT = 24
+"""A second debt token may be bought by this relative part over what is wanted: nobody searches any nearer."""
 
 
 async def told(world: World, accounts: int, **changes: object) -> tuple[Planner, list[tuple[Profile, Proposal]]]:
@@ -47,16 +52,45 @@ def is_accepted(pair: PairProfile, repay_raw: int) -> bool:
 
 def missing_base(costs: Costs) -> int:
     taken = costs.repaid_base + costs.premium_base + costs.slippage_base + costs.gas_base + costs.l1_fee_base
-    return abs(costs.seized_base - taken - costs.net_base) - (costs.seized_base >> _BOUGHT_OVER_SHIFT)
+    return costs.seized_base - taken - costs.net_base
+
+
+def left_over_raw(plan: Plan) -> dict[Address, int]:
+    """What a run leaves of each token but the profit token: no profit, only room for being late."""
+    left: Counter[Address] = Counter()
+    for step in plan.steps:
+        left[step.call.collateral] += step.received_raw
+        left[step.call.debt] -= step.repaid_raw
+    for leg in plan.legs:
+        left[leg.token_in] -= leg.amount_in_raw
+        left[leg.token_out] += leg.amount_out_raw
+    for fund in plan.funds:
+        left[fund.token] -= fund.premium_raw
+    return {token: raw for token, raw in left.items() if token != plan.profit_token}
+
+
+def check_costs(view: MarketView, costs: Costs, plan: Plan) -> None:
+    """Whatever is seized is accounted for, and no more is left over than the planner keeps for a late run."""
+    left = left_over_raw(plan)
+    left_base = sum(raw * (view.price_base(token) or 0) // 10 ** view.decimals(token) for token, raw in left.items())
+    assert abs(missing_base(costs) - left_base) <= _ROUNDING_BASE
+    room: Counter[Address] = Counter()
+    for step in plan.steps:
+        kept_raw = late_room_raw(view, step, plan.inclusion_s)
+        room[step.call.debt] += kept_raw + ((step.repaid_raw + kept_raw) >> _NEAR_SHIFT) + 1
+    for leg in plan.legs:  # and whole units of what is sold, dear ones where it has few decimals
+        room[leg.token_out] += leg.amount_out_raw // leg.amount_in_raw + 1
+    for token, raw in left.items():
+        assert 0 <= raw <= room[token]
 
 
 async def test_the_figures_fit_each_other_and_the_plan(aave_36_world: World) -> None:
-    _, found = await told(aave_36_world, 4)
+    planner, found = await told(aave_36_world, 4)
     for profile, proposal in found:
         assert profile.chosen is not None
         assert profile.costs is not None
         assert profile.chosen == proposal.choice
-        assert missing_base(profile.costs) <= _ROUNDING_BASE
+        check_costs(planner.markets[profile.market], profile.costs, proposal.plan)
         if profile.runner_up is not None:
             assert profile.runner_up.steps != profile.chosen.steps
             assert profile.runner_up.net_base <= profile.chosen.net_base
@@ -85,9 +119,9 @@ def check_curve(pair: PairProfile, chosen_base: int) -> None:
 async def test_data_is_a_cost_of_its_own(aave_36_world: World) -> None:
     fee = L1Fee(wei=10**15)
     planner, found = await told(aave_36_world, 1, l1_fee=fee)
-    for profile, _ in found:
+    for profile, proposal in found:
         gas = planner.gas_price(profile.market)
         assert gas is not None
         assert profile.costs is not None
         assert profile.costs.l1_fee_base == gas.base_of(fee.wei) > 0
-        assert missing_base(profile.costs) <= _ROUNDING_BASE
+        check_costs(planner.markets[profile.market], profile.costs, proposal.plan)

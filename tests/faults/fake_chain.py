@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from keeper.domain.chain import (
@@ -74,8 +75,16 @@ class FakeSigner:
         return raw, transaction_hash(raw)
 
 
+@lru_cache(maxsize=4096)
 def transaction_hash(raw: bytes) -> str:
     return "0x" + hashlib.sha256(raw).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def fields_of(raw: bytes) -> Mapping[str, Any]:
+    """Read what the signer above signed."""
+    found: dict[str, Any] = json.loads(raw)
+    return found
 
 
 @dataclass
@@ -91,7 +100,8 @@ class FakeChain:
     reply; `echoes` are raised after the bytes were taken; `refusing_nodes` is how often a second node refuses what the
     first takes; `keeps_old` says yes to a replacement and mines the old one; `hide_receipts` hides them all,
     `receipts_behind` those of the newest blocks; `nonce_behind` is by how many blocks nonces lag; `fails` names
-    calldata that reverts; `l1_fee_wei` is what every transaction pays for its data.
+    calldata that reverts; `l1_fee_wei` is what every transaction pays for its data. `turns` counts how often the blocks
+    changed.
     """
 
     def __init__(self) -> None:
@@ -111,11 +121,13 @@ class FakeChain:
         self.foreign: dict[str, int] = {}
         self.base_fee_wei = GWEI
         self.l1_fee_wei = 0
+        self.turns = 0
 
     # --- the world ------------------------------------------------------------------------------------------------
 
     def mine(self, blocks: int = 1, *, take: bool = True, fork: str = "") -> Head:
         """Add blocks; each takes what is next in nonce order and pays the base fee, unless `take` is off."""
+        self.turns += 1
         for _ in range(blocks):
             parent = self.blocks[-1].head
             block = Block(replace(_head(parent.number + 1, parent.hash, fork), base_fee_wei=self.base_fee_wei))
@@ -129,11 +141,12 @@ class FakeChain:
 
         Their transactions go back to the pool, or are lost.
         """
+        self.turns += 1
         gone = [raw for block in self.blocks[-depth:] for raw in block.transactions]
         del self.blocks[-depth:]
         if keep_pool:
             for raw in gone:
-                fields = json.loads(raw)
+                fields = fields_of(raw)
                 self.pool[fields["sender"], fields["nonce"]] = raw
         return self.mine(depth - shorter, take=False, fork=fork)
 
@@ -147,18 +160,18 @@ class FakeChain:
         self.pool[SIGNER, nonce] = raw
         self.mine()
 
-    def mined(self) -> list[dict[str, Any]]:
-        return [json.loads(raw) for block in self.blocks for raw in block.transactions]
+    def mined(self) -> list[Mapping[str, Any]]:
+        return [fields_of(raw) for block in self.blocks for raw in block.transactions]
 
     def _fill(self, block: Block) -> None:
         for sender, nonce in sorted(self.pool):
             raw = self.pool[sender, nonce]
-            if nonce == self._next_nonce(sender) and json.loads(raw)["fee_cap_wei"] >= block.head.base_fee_wei:
+            if nonce == self._next_nonce(sender) and fields_of(raw)["fee_cap_wei"] >= block.head.base_fee_wei:
                 block.transactions.append(self.pool.pop((sender, nonce)))
 
     def _next_nonce(self, sender: str, *, behind: int = 0) -> int:
         blocks = self.blocks[: len(self.blocks) - behind]
-        return sum(json.loads(raw)["sender"] == sender for block in blocks for raw in block.transactions)
+        return sum(fields_of(raw)["sender"] == sender for block in blocks for raw in block.transactions)
 
     # --- the port -------------------------------------------------------------------------------------------------
 
@@ -206,13 +219,13 @@ class FakeChain:
         return transaction_hash(raw)
 
     def _accept(self, raw: bytes) -> None:
-        fields = json.loads(raw)
+        fields = fields_of(raw)
         place = (fields["sender"], fields["nonce"])
         if self.pool.get(place) == raw:
             raise RpcError(-32000, "already known")
         if fields["nonce"] < self._next_nonce(fields["sender"]):
             raise RpcError(-32000, "nonce too low")
-        old = json.loads(self.pool[place]) if place in self.pool else None
+        old = fields_of(self.pool[place]) if place in self.pool else None
         if old and any(fields[name] * 8 < old[name] * 9 for name in ("fee_cap_wei", "tip_wei")):
             raise RpcError(-32000, "replacement transaction underpriced")
         if old and self.keeps_old:
@@ -221,16 +234,17 @@ class FakeChain:
         self.pool[place] = raw
 
     async def receipt(self, transaction_hash: str) -> Receipt | None:
-        if self.hide_receipts:
-            return None
+        return None if self.hide_receipts else self._find(transaction_hash)
+
+    def _find(self, wanted: str) -> Receipt | None:
         for block in self.blocks[: len(self.blocks) - self.receipts_behind]:
             for raw in block.transactions:
-                if "0x" + hashlib.sha256(raw).hexdigest() == transaction_hash:
-                    return self._receipt(block.head, raw, transaction_hash)
+                if transaction_hash(raw) == wanted:
+                    return self._receipt(block.head, raw, wanted)
         return None
 
     def _receipt(self, head: Head, raw: bytes, found: str) -> Receipt:
-        fields = json.loads(raw)
+        fields = fields_of(raw)
         data = bytes.fromhex(fields["data"])
         return Receipt(
             transaction_hash=found,

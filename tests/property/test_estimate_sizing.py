@@ -124,7 +124,7 @@ def test_no_searched_amount_nets_more(seed: int, revision: int) -> None:
         theirs = searched(curve)
         if theirs is None or theirs.rank <= 0:
             continue
-        assert as_good(RunSearch(place, ACCOUNT, [curve]).single(), theirs)
+        assert as_good(RunSearch(place, ACCOUNT, [curve], "single").run(), theirs)
 
 
 def grid(market: MarketView, at_s: int) -> Iterator[Outcome]:
@@ -207,6 +207,6 @@ def test_a_first_step_opens_the_full_close_factor() -> None:
     assert first.repaid_raw <= owed // 2
     assert first.health_after_wad <= 95 * 10**16
     assert last.repaid_raw > (owed - first.repaid_raw) // 2
-    single = RunSearch(place, ACCOUNT, find_curves(place, ACCOUNT)).single()
+    single = RunSearch(place, ACCOUNT, find_curves(place, ACCOUNT), "single").run()
     assert single is not None
     assert choice.rank > single.rank * 13 // 10

@@ -99,17 +99,18 @@ async def test_every_opportunity_is_handled_in_blocks_of_four_seconds(
 
 
 async def survive_jump(stage: Stage, *, patience_s: float) -> int:
-    """From a calm start let three feeds jump in one block; return how many liquidations that led to."""
+    """From a calm start let three feeds jump in one block; return how many accounts were liquidated for that."""
     assert (await stage.keeper.json("estimate"))["plans"] == []
     await asyncio.sleep(1.1)  # the bound on requests holds for each process by itself
     since = len(stage.proxy.seen)
     async with stage.keeper.daemon("--live") as running:
         await stage.world.shock(JUMP)
-        assert len(await stage.world.unhealthy()) >= 30
         await worked_off(stage, running, patience_s=patience_s)
+        most = stage.proxy.most_in_window(1.0, since=since)
+        # While it still runs: debts grow with every block, and may make one more pay at any time.
+        await stage.handled(within_s=patience_s, running=running)
     bound = stage.settings.requests_per_second
-    assert bound is None or stage.proxy.most_in_window(1.0, since=since) <= bound
-    await stage.handled(within_s=0)
+    assert bound is None or most <= bound
     entries = await stage.check_ledger()
     assert [each for each in entries if each["expected_raw"] != each["realised_raw"]] == []
     return len({entry["account"] for entry in entries})
@@ -129,7 +130,7 @@ async def worked_off(stage: Stage, running: Running, *, patience_s: float) -> No
 
 async def test_a_jump_is_worked_off_on_a_chain_that_mines_at_once(crowd: Path, tmp_path: Path) -> None:
     async with open_stage(crowd, tmp_path) as stage:
-        assert await survive_jump(stage, patience_s=60) >= 30
+        assert await survive_jump(stage, patience_s=120) >= 30
 
 
 async def test_a_jump_is_worked_off_in_blocks_of_four_seconds_within_twenty_requests_a_second(
@@ -148,9 +149,10 @@ async def test_no_second_holds_more_requests_than_allowed(bundled_state: Path, t
         async with stage.keeper.daemon("--live") as running:
             await stage.world.shock({"WETH": -9, "WBTC": -9})
             await worked_off(stage, running, patience_s=60)
-        assert stage.proxy.most_in_window(1.0) <= 20
-        assert stage.proxy.most_in_window(1.0) >= 10  # the bound was felt
-        assert await stage.sent() >= 2
+            most = stage.proxy.most_in_window(1.0)
+            await stage.handled(within_s=60, running=running)  # asks through the proxy too, with a bound of its own
+        assert 10 <= most <= 20  # the bound was felt, and kept
+        assert await stage.sent() >= 3
 
 
 # --- dry run ----------------------------------------------------------------------------------------------------------

@@ -128,6 +128,7 @@ async def test_what_a_person_reads_and_what_is_refused(
 async def test_an_interrupted_rehearsal_leaves_no_process(
     aave_world: World, tmp_path: Path, which: signal.Signals
 ) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, with their children
     script = Script(aave_world, tmp_path)
     process = await script.start("--fall", "WETH=20")
     async with asyncio.timeout(LONGEST_S):

@@ -51,7 +51,7 @@ async def test_idle_daemon_costs_little(tmp_path: Path, size: TestSize) -> None:
             blocks = await stage.world.anvil.block_number() - first
             used = (_cpu_s(running.process.pid) - cpu_s) / seconds
             grown_kb = _memory_kb(running.process.pid) - memory_kb
-            per_block = (len(stage.proxy.seen) - requests) / blocks
+            per_block = (len(stage.proxy.seen) - requests) / (blocks + 1)  # one more may have its work done in here
             assert not re.search(r'"(plan|sent|step failed)"', running.err())
     load = f"{100 * used:.2f} % of a core, {per_block:.2f} requests a block"
     print(f"{accounts} accounts, {blocks} blocks: {load}, {grown_kb:+} kB")

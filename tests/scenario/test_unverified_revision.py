@@ -12,7 +12,7 @@ LEAVE = "allow_unverified_revision = true"
 
 
 async def test_live_needs_leave_for_an_unverified_revision(compiled_fixtures: None, tmp_path: Path) -> None:
-    async with open_world(WorldOptions(kind="aave-v3.6", borrowers=20, seed=3)) as world:
+    async with open_world(WorldOptions(kind="aave-v3.6", borrowers=8, seed=3)) as world:
         await world.deploy_executor()
         await world.shock({"WETH": -10, "WBTC": -10, "LINK": -10})
         toml = world.config_toml()

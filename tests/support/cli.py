@@ -82,7 +82,7 @@ class Keeper:
 
     folder: Path
     config: Path | None = None
-    key: str | None = OPERATOR.private_key
+    key: str | None = field(default=OPERATOR.private_key, repr=False)
     count: int = 0
 
     @classmethod
@@ -115,12 +115,12 @@ class Keeper:
         return Running(process, self.folder, name)
 
     async def run(
-        self, *arguments: str, timeout_s: float = 60.0, environment: Mapping[str, str] | None = None
+        self, *arguments: str, timeout_s: float = 120.0, environment: Mapping[str, str] | None = None
     ) -> Ended:
         """Run a command to its end."""
         return await (await self.start(*arguments, environment=environment)).end(timeout_s)
 
-    async def json(self, *arguments: str, timeout_s: float = 60.0) -> dict[str, Any]:
+    async def json(self, *arguments: str, timeout_s: float = 120.0) -> dict[str, Any]:
         """Run a command that has to succeed and return its document."""
         ended = await self.run(*arguments, "--json", timeout_s=timeout_s)
         assert ended.code == 0, ended.err[-2000:]

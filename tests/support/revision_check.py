@@ -76,15 +76,17 @@ class Checker:
 
     def expect(self, call: LiquidationCall) -> Expected:
         """Return what the rules say of `call`."""
-        accepted = self.view._accepted(call, self.at_s)
         outcome = self.view.outcome(call, self.at_s)
-        if isinstance(accepted, Refused):
-            assert outcome == accepted
-            return Expected(call=call, refused=accepted)
-        assert isinstance(outcome, Outcome)
-        pair, amounts = accepted
-        aftermath = self.view._aftermath(call, pair, amounts, self.at_s)
-        return Expected(call=call, pair=pair, amounts=amounts, outcome=outcome, aftermath=aftermath)
+        pair = self.view.pair(call.account, call.debt, call.collateral, self.at_s)
+        settled = pair if isinstance(pair, Refused) else pair.settle(call.cover_raw, call.receive)
+        if isinstance(pair, Refused) or isinstance(settled, Refused):
+            assert outcome == settled
+            return Expected(call=call, refused=settled)
+        assert settled.outcome == outcome
+        assert outcome.call == call
+        return Expected(
+            call=call, pair=pair.terms, amounts=settled.amounts, outcome=outcome, aftermath=settled.aftermath
+        )
 
     def check_all(self, calls: Sequence[LiquidationCall], truths: Sequence[Truth]) -> None:
         """Compare all calls, and each pair's largest repayment with the most that the pool took."""

@@ -40,7 +40,7 @@ def scene_of(case: Case) -> Scene:
 def single(case: Case) -> Choice | None:
     """The sizer's best single liquidation."""
     scene = scene_of(case)
-    return RunSearch(scene, case.account, find_curves(scene, case.account)).single()
+    return RunSearch(scene, case.account, find_curves(scene, case.account), "single").run()
 
 
 def best(case: Case) -> Choice | None:

@@ -65,6 +65,17 @@ def test_what_is_not_known_is_not_guessed() -> None:
     assert hindsight.expected_raw("a", 1) is None
 
 
+def test_a_plan_is_forgotten_when_no_reorganisation_can_mine_it_again() -> None:
+    """What holds on to an old snapshot holds on to every change of the book since."""
+    hindsight = Hindsight()
+    hindsight.remember("mined", Ride(plan=plan(), mined_s=1), snapshot(10), ())
+    hindsight.remember("never", Ride(plan=plan()), snapshot(10), ())
+    hindsight.see(snapshot(138))
+    assert all(hindsight.expected_raw(each, after(10)) is not None for each in ("mined", "never"))
+    hindsight.see(snapshot(139))
+    assert all(hindsight.expected_raw(each, after(10)) is None for each in ("mined", "never"))
+
+
 def test_old_plans_are_forgotten_mined_ones_first() -> None:
     hindsight = Hindsight()
     for number in range(80):

@@ -9,6 +9,9 @@ from keeper.domain.units import Address
 
 NO_GRACE: Final = 0
 
+_UNITS: Final[tuple[int, ...]] = tuple(10**decimals for decimals in range(256))
+"""By decimals, a uint8: asked for too often to be worked out each time."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve:
@@ -54,7 +57,7 @@ class Reserve:
     @property
     def unit(self) -> int:
         """Raw units of one whole token."""
-        return int(10**self.decimals)
+        return _UNITS[self.decimals]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,29 +5,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from keeper.domain.chain import Call, Head
 from keeper.domain.lending import Health, LiquidationCall, Outcome, Refused, RepayRange
 from keeper.domain.units import WAD, ZERO_ADDRESS, Address
 from keeper.lending.aave_v3 import calls
 from keeper.lending.aave_v3.errors import refuse
-from keeper.lending.aave_v3.pairs import AavePair, compute_outcome
+from keeper.lending.aave_v3.pairs import AavePair, Settled
 from keeper.lending.aave_v3.positions import BookPositions, with_position
 from keeper.lending.aave_v3.revisions import Revision
 from keeper.lending.aave_v3.rules.account import Projection, compute_health_factor_wad, compute_sums
-from keeper.lending.aave_v3.rules.aftermath import Aftermath, compute_aftermath
 from keeper.lending.aave_v3.rules.flash import book_premium, compute_premium_raw, count_lendable_raw, pay_in
-from keeper.lending.aave_v3.rules.liquidation import (
-    Amounts,
-    Pair,
-    check_amounts,
-    compute_amounts,
-    prepare_pair,
-)
+from keeper.lending.aave_v3.rules.liquidation import prepare_pair
 from keeper.lending.aave_v3.rules.search import find_largest
 from keeper.lending.aave_v3.state import NO_POSITION, EMode, Position, Reserve, Sentinel
 
 _PROJECTIONS_KEPT = 8
+_PAIRS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +48,10 @@ class AaveV3View:
     flash_protocol_bps: int = 0
     protocol: str = "aave-v3"
     _projections: dict[int, Projection] = field(default_factory=dict, repr=False, compare=False)
+    # not handed on by replace(): an account's pairs depend on all of the view
+    _pairs: dict[tuple[Address, Address, Address, int], AavePair] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def revision(self) -> int:
@@ -76,11 +75,11 @@ class AaveV3View:
 
     def decimals(self, token: Address) -> int:
         """Return the token's decimals. Raises KeyError for a token without a reserve."""
-        return self._reserve(token).decimals
+        return self.reserves[self.ids[token]].decimals
 
     def price_base(self, token: Address) -> int | None:
         """Return the oracle's price of one whole token, None when the oracle has no answer."""
-        return self._reserve(token).price_base
+        return self.reserves[self.ids[token]].price_base
 
     def price_evidence(self) -> Mapping[Call, bytes]:
         """Return the oracle's answers that this view rests on, as reads to be repeated (empty: it reverted)."""
@@ -130,20 +129,20 @@ class AaveV3View:
         position = self.positions.get(account, NO_POSITION)
         owed = {id_ for id_, scaled in position.debts if scaled}
         owed |= {debt.reserve_id for debt in position.stable_debts}
-        token = {id_: reserve.token for id_, reserve in self.reserves.items()}
-        return sorted((token[debt], token[collateral]) for debt in owed for collateral, _ in position.collaterals)
+        debts = [self.reserves[id_].token for id_ in owed]
+        collaterals = [self.reserves[id_].token for id_, _ in position.collaterals]
+        return sorted((debt, collateral) for debt in debts for collateral in collaterals)
 
     def largest(self, account: Address, debt: Address, collateral: Address, at_s: int) -> Outcome | Refused:
         """Return the outcome of the call that repays most, or the code of the refusal."""
-        pair = self._pair(account, debt, collateral, at_s)
+        pair = self.pair(account, debt, collateral, at_s)
         if isinstance(pair, Refused):
             return pair
-        largest = find_largest(pair)
+        largest = find_largest(pair.terms)
         if isinstance(largest, Refused):
             return largest
-        cover_raw, receive, amounts = largest
-        call = LiquidationCall(account=account, debt=debt, collateral=collateral, cover_raw=cover_raw, receive=receive)
-        return self._outcome(call, pair, amounts, at_s)
+        cover_raw, receive, _ = largest
+        return pair.outcome(cover_raw, receive)
 
     def ranges(self, account: Address, debt: Address, collateral: Address, at_s: int) -> list[RepayRange]:
         """Return all repay amounts the pool accepts against underlying at `at_s`, lowest first.
@@ -155,24 +154,21 @@ class AaveV3View:
 
     def pair(self, account: Address, debt: Address, collateral: Address, at_s: int) -> AavePair | Refused:
         """Return one pair of an account, ready to be asked many amounts, or why none is accepted."""
-        then = self._pair(account, debt, collateral, at_s)
-        if isinstance(then, Refused):
-            return then
-
-        def at_head() -> Pair:
-            now = self._pair(account, debt, collateral, self.head.timestamp_s, require_unhealthy=False)
-            # A check that depends on time alone (grace, sequencer) may fail at the head and pass later.
-            return then if isinstance(now, Refused) else now
-
-        return AavePair(account, self.positions[account], self._projection(at_s), now=at_head, then=then)
+        key = (account, debt, collateral, at_s)
+        pair = self._pairs.get(key)
+        if pair is None:
+            made = self._make_pair(*key)
+            if isinstance(made, Refused):
+                return made
+            if len(self._pairs) >= _PAIRS_KEPT:
+                self._pairs.pop(next(iter(self._pairs)))
+            pair = self._pairs[key] = made
+        return pair
 
     def outcome(self, call: LiquidationCall, at_s: int) -> Outcome | Refused:
         """Return exactly what the pool would do with `call` in a block of time `at_s`."""
-        accepted = self._accepted(call, at_s)
-        if isinstance(accepted, Refused):
-            return accepted
-        pair, amounts = accepted
-        return self._outcome(call, pair, amounts, at_s)
+        settled = self._settle(call, at_s)
+        return settled if isinstance(settled, Refused) else settled.outcome
 
     def after(self, call: LiquidationCall, at_s: int) -> AaveV3View:
         """Return the market as `call` leaves it in a block of time `at_s`.
@@ -180,32 +176,30 @@ class AaveV3View:
         Indices stay as projected, which is what later calls in that block see. Raises ValueError
         for a call that the pool refuses.
         """
-        accepted = self._accepted(call, at_s)
-        if isinstance(accepted, Refused):
-            raise ValueError(f"the pool refuses this call: {accepted.code}")
-        pair, amounts = accepted
-        aftermath = self._aftermath(call, pair, amounts, at_s)
+        settled = self._settle(call, at_s)
+        if isinstance(settled, Refused):
+            raise ValueError(f"the pool refuses this call: {settled.code}")
+        debt_id, collateral_id = self.ids[call.debt], self.ids[call.collateral]
         reserves = dict(self.reserves)
-        paid_out_raw = amounts.seized_raw if call.receive == "underlying" else 0
-        for id_, change_raw in ((pair.debt.id, amounts.repaid_raw), (pair.collateral.id, -paid_out_raw)):
-            reserves[id_] = pay_in(reserves[id_], change_raw)
-        if paid_out_raw:
-            collateral = reserves[pair.collateral.id]
-            left_scaled = collateral.supply_scaled - aftermath.seized_scaled
-            reserves[collateral.id] = replace(collateral, supply_scaled=left_scaled)
-        positions = with_position(self.positions, call.account, aftermath.position)
-        projections = self._moved_to(reserves, (pair.debt.id, pair.collateral.id))
-        return replace(self, reserves=reserves, positions=positions, _projections=projections)
+        reserves[debt_id] = pay_in(reserves[debt_id], settled.amounts.repaid_raw)
+        if call.receive == "underlying":
+            left_scaled = reserves[collateral_id].supply_scaled - settled.aftermath.seized_scaled
+            reserves[collateral_id] = pay_in(reserves[collateral_id], -settled.amounts.seized_raw, left_scaled)
+        positions = with_position(self.positions, call.account, settled.aftermath.position)
+        return replace(self, reserves=reserves, positions=positions)
 
     def during_flash_loan(self, token: Address, amount_raw: int) -> AaveV3View:
         """Return the market while it has lent `amount_raw` of `token` for the length of a call."""
         reserve = self._reserve(token)
-        return self._with_reserve(pay_in(reserve, -amount_raw))
+        return replace(self, reserves={**self.reserves, reserve.id: pay_in(reserve, -amount_raw)})
 
     def after_flash_loan(self, token: Address, amount_raw: int, premium_raw: int, at_s: int) -> AaveV3View:
         """Return the market of `during_flash_loan` once loan and premium are given back in a block of time `at_s`."""
         returned = pay_in(self._reserve(token), amount_raw)
-        return self._with_reserve(book_premium(returned, premium_raw, self.flash_protocol_bps, self.deployment, at_s))
+        reserve = book_premium(returned, premium_raw, self.flash_protocol_bps, self.deployment, at_s)
+        reserves = {**self.reserves, reserve.id: reserve}
+        moved = {at_s: projection.moved_to(reserves, reserve.id) for at_s, projection in self._projections.items()}
+        return replace(self, reserves=reserves, _projections=moved)
 
     def with_prices(self, prices: Mapping[Address, int]) -> AaveV3View:
         """Return the market as it would be with other oracle prices, in base units per whole token.
@@ -238,13 +232,6 @@ class AaveV3View:
     def _reserve(self, token: Address) -> Reserve:
         return self.reserves[self.ids[token]]
 
-    def _with_reserve(self, reserve: Reserve) -> AaveV3View:
-        reserves = {**self.reserves, reserve.id: reserve}
-        return replace(self, reserves=reserves, _projections=self._moved_to(reserves, (reserve.id,)))
-
-    def _moved_to(self, reserves: Mapping[int, Reserve], touched: Sequence[int]) -> dict[int, Projection]:
-        return {at_s: projection.moved_to(reserves, touched) for at_s, projection in self._projections.items()}
-
     def _projection(self, at_s: int) -> Projection:
         projection = self._projections.get(at_s)
         if projection is None:
@@ -265,32 +252,21 @@ class AaveV3View:
             debt_base=sums.debt_base,
         )
 
-    def _pair(
-        self, account: Address, debt: Address, collateral: Address, at_s: int, *, require_unhealthy: bool = True
-    ) -> Pair | Refused:
+    def _make_pair(self, account: Address, debt: Address, collateral: Address, at_s: int) -> AavePair | Refused:
         if debt not in self.ids or collateral not in self.ids:
             return refuse("ASSET_NOT_LISTED")
-        return prepare_pair(
-            self.positions.get(account, NO_POSITION),
-            self._reserve(debt),
-            self._reserve(collateral),
-            self._projection(at_s),
-            self.sentinel,
-            require_unhealthy=require_unhealthy,
-        )
+        position, projection = self.positions.get(account, NO_POSITION), self._projection(at_s)
+        reserves = self._reserve(debt), self._reserve(collateral)
+        then = prepare_pair(position, *reserves, projection, self.sentinel)
+        if isinstance(then, Refused):
+            return then
+        at_head = self._projection(self.head.timestamp_s)
+        now = partial(prepare_pair, position, *reserves, at_head, self.sentinel, require_unhealthy=False)
+        return AavePair(account, position, projection, now=now, then=then)
 
-    def _accepted(self, call: LiquidationCall, at_s: int) -> tuple[Pair, Amounts] | Refused:
-        pair = self._pair(call.account, call.debt, call.collateral, at_s)
-        if isinstance(pair, Refused):
-            return pair
-        amounts = compute_amounts(pair, call.cover_raw)
-        return check_amounts(pair, amounts, call.receive) or (pair, amounts)
-
-    def _aftermath(self, call: LiquidationCall, pair: Pair, amounts: Amounts, at_s: int) -> Aftermath:
-        return compute_aftermath(pair, amounts, self.positions[call.account], self._projection(at_s))
-
-    def _outcome(self, call: LiquidationCall, pair: Pair, amounts: Amounts, at_s: int) -> Outcome:
-        return compute_outcome(call, pair, amounts, self.positions[call.account], self._projection(at_s))
+    def _settle(self, call: LiquidationCall, at_s: int) -> Settled | Refused:
+        pair = self.pair(call.account, call.debt, call.collateral, at_s)
+        return pair if isinstance(pair, Refused) else pair.settle(call.cover_raw, call.receive)
 
 
 def _account_of(health: Health) -> Address:

@@ -164,7 +164,7 @@ def test_live_off_a_devnet_has_to_be_confirmed(
 )
 def test_an_argument_that_is_no_address(call: Call, config: Callable[..., str], command: str, option: str) -> None:
     code, _, err = call(command, "--config", config(SIGNER))
-    assert code == 3
+    assert code == 2
     assert one_line(err).startswith(f"{option} ")
 
 

@@ -15,12 +15,13 @@ from keeper.cli.sparkline import GAP, LOSS, column_of, pointers, sparkline
 from keeper.domain.errors import UsageError
 from tests.support.lending import address
 
-USDC, WETH, WBTC, DAI = (str(address(number << 150)) for number in (1, 2, 3, 4))
+USDC, WETH, WBTC, DAI, LINK = (str(address(number << 150)) for number in (1, 2, 3, 4, 5))
 TOKENS = {
     USDC: {"symbol": "USDC", "decimals": 6},
     WETH: {"symbol": "WETH", "decimals": 18},
     WBTC: {"symbol": "WBTC", "decimals": 8},
     DAI: {"symbol": "DAI", "decimals": 18},
+    LINK: {"symbol": "LINK", "decimals": 18},
 }
 ACCOUNT = str(address(0xACC << 140))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -153,6 +154,41 @@ def test_steps_of_a_sequence_are_named_in_order(capsys: pytest.CaptureFixture[st
     assert text.count("▲") == 1, "a sequence is no point of a curve"
 
 
+def test_two_debts_from_one_kind_of_source_name_it_once(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    twice = {**way(USDC, WETH, 10**8, "1"), "funding": ["morpho-flash", "morpho-flash"]}
+    print_profiles([profile(pair(), chosen=twice)], TOKENS)
+    assert printed(capsys, width).count("morpho-flash") == 1
+
+
+def test_a_runner_up_of_the_same_pair_says_what_it_is(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    one, other = pair(), pair(WBTC)
+    print_profiles([profile(one, runner_up=one["largest"])], TOKENS)
+    assert "aave-flash-loan; the most that the pool takes" in " ".join(printed(capsys, width).split())
+    print_profiles([profile(one, other, runner_up=other["best"])], TOKENS)
+    assert "the most that the pool takes" not in " ".join(printed(capsys, width).split())
+
+
+def test_a_range_that_begins_at_next_to_nothing_shows_its_end(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    tiny = pair(debt=DAI, scale=10**18)
+    tiny["ranges"] = [{"low_raw": "1", "high_raw": str(10**21), "cover_max": False}]
+    print_profiles([profile(tiny)], TOKENS)
+    assert "up to 1,000 " in printed(capsys, width)
+
+
+def test_figures_of_another_moment_than_the_plans_say_so(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    print_profiles([profile(pair())], TOKENS)
+    assert "before the simulation" in printed(capsys, width)
+
+
+def test_tokens_of_one_symbol_are_told_apart(capsys: pytest.CaptureFixture[str], width: int) -> None:
+    other = str(address(0xB1D6E))
+    print_profiles([profile(pair(), pair(debt=other))], {**TOKENS, other: {"symbol": "USDC", "decimals": 6}})
+    text = printed(capsys, width)
+    assert f"USDC…{USDC[-4:]} for WETH" in text
+    assert f"USDC…{other[-4:]} for WETH" in text
+    assert USDC[-4:] != other[-4:]
+
+
 def test_an_account_nothing_can_be_done_about_says_so(capsys: pytest.CaptureFixture[str], width: int) -> None:
     print_profiles([profile(refused(), chosen=None, costs=None, rejected="no_accepted_amount")], TOKENS)
     text = printed(capsys, width)
@@ -220,6 +256,19 @@ def test_several_debt_tokens_are_drawn_in_dollars() -> None:
 def test_a_picture_of_nothing_says_why() -> None:
     words = texts(draw(profile(refused(), chosen=None, costs=None, rejected="no_collateral"), TOKENS))
     assert "nothing can be done: no_collateral" in words
+
+
+def test_a_long_legend_stays_in_the_picture_and_above_it() -> None:
+    pairs = [pair(collateral, debt=debt) for debt in (USDC, DAI) for collateral in (WETH, WBTC, LINK, USDC)]
+    root = ET.fromstring(draw(profile(*pairs), TOKENS))  # noqa: S314 - our own
+    words = [element for element in root.iter(f"{SVG}text") if " for " in (element.text or "")]
+    assert len(words) == 9, "eight pairs, and what is refused"
+    ends = [float(each.get("x") or 0) + 7 * len(each.text or "") for each in words]
+    assert max(ends) <= 960
+    rows = sorted({float(each.get("y") or 0) for each in words})
+    assert len(rows) == 2
+    tops = [float(each.get("y") or 0) for each in root.iter(f"{SVG}rect") if float(each.get("height") or 0) > 300]
+    assert rows[-1] < max(tops), "the curves begin below the legend"
 
 
 def test_a_symbol_cannot_break_the_picture() -> None:

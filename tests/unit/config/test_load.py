@@ -77,7 +77,7 @@ def test_a_key_like_no_other_lists_what_is_known(config: Path) -> None:
         (CHAIN + MARKET.replace("aave-v3", "aave-v2"), "markets.0.protocol", "'aave-v2'"),
         (CHAIN + MARKET + "[policy]\nmin_profit_usd = -1\n", "policy.min_profit_usd", "-1"),
         (CHAIN + MARKET + "[policy]\nmin_profit_usd = 'much'\n", "policy.min_profit_usd", "'much'"),
-        (CHAIN + MARKET + "[policy]\nmin_profit_usd = true\n", "policy.min_profit_usd", "True"),
+        (CHAIN + MARKET + "[policy]\nmin_profit_usd = true\n", "policy.min_profit_usd", "true"),
         (CHAIN + MARKET + "[policy]\nmin_profit_usd = nan\n", "policy.min_profit_usd", "NaN"),
         (CHAIN + MARKET + "[policy]\ntarget_health = 0.99\n", "policy.target_health", "0.99"),
         (CHAIN + MARKET + "[policy]\nsizing = 'most'\n", "policy.sizing", "'most'"),
@@ -94,6 +94,40 @@ def test_a_bad_value_is_named_with_its_key(config: Path, text: str, key: str, va
     line = refusal(config, text)
     assert f"{config}: {key}" in line
     assert f"(it is {value})" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (CHAIN.replace("31337", "'one'") + MARKET, "chain.id: must be a whole number (it is 'one')"),
+        (CHAIN.replace("31337", "true") + MARKET, "chain.id: must not be true or false (it is true)"),
+        (CHAIN + "confirmations = 1001\n" + MARKET, "chain.confirmations: must be at most 1000"),
+        (CHAIN + "requests_per_second = -1\n" + MARKET, "chain.requests_per_second: must be above 0 (it is -1)"),
+        (CHAIN + "requests_per_second = inf\n" + MARKET, "must be a finite number (it is Infinity)"),
+        (CHAIN + "l1_fee = 'optimism'\n" + MARKET, "must be 'none', 'op-stack' or 'arbitrum'"),
+        (CHAIN + f"wrapped_native = '{CHECKSUMMED.replace('B', 'b', 1)}'\n" + MARKET, "has a wrong checksum"),
+        (CHAIN.replace('["http://127.0.0.1:8545"]', "[]") + MARKET, "chain.rpc_urls: must have at least one entry"),
+        (CHAIN + "ws_url = 'http://127.0.0.1:8545'\n" + MARKET, "chain.ws_url: must start with ws:// or wss://"),
+        (CHAIN + MARKET.replace('"main"', '""'), "markets.0.name: must not be empty"),
+        (CHAIN + MARKET.replace('"main"', "5"), "markets.0.name: must be a text, in quotes (it is 5)"),
+        (CHAIN + MARKET + "armed = 2\n", "markets.0.armed: must be true or false (it is 2)"),
+        (CHAIN + MARKET + "[signer]\naccount = 'keys/mine'\n", "must be the name of a keystore, not its path"),
+        (CHAIN + MARKET + "[policy]\nhub_tokens = 'WETH'\n", "must be a list, in square brackets (it is 'WETH')"),
+        (CHAIN + MARKET + "[policy]\ntip_profit_share = 1\n", "must be at most 0.9 (it is 1)"),
+        (CHAIN + MARKET + "[guards]\nday = 5\n", "guards.day: must be a table"),
+        (CHAIN + MARKET + "[guards]\nhalt_file = ''\n", "guards.halt_file: must not be empty"),
+        (CHAIN + MARKET + "[state]\npath = 5\n", "state.path: must be a path, in quotes (it is 5)"),
+        (CHAIN + MARKET + "[send]\nprivate_url = 'ws://relay'\n", "must start with http:// or https://"),
+        (CHAIN + MARKET + f"[[venues]]\nprotocol = 'uniswap-v2'\nfactory = '{ADDRESS}'\nfee_tiers = [1, 2]\n",
+         "venues.0: fee_tiers has one fee"),
+        (CHAIN + MARKET + f"[[feeds]]\ntoken = '{ADDRESS}'\njump_blocks = 3\n", "feeds.0: second_source and jump_"),
+    ],
+)  # fmt: skip
+def test_what_a_value_has_to_be_is_said_in_plain_words(config: Path, text: str, words: str) -> None:
+    line = refusal(config, text)
+    assert words in line
+    assert "nput" not in line
+    assert "{" not in line
 
 
 def test_bounds_of_the_tip_do_not_cross(config: Path) -> None:
@@ -119,6 +153,26 @@ def test_addresses_of_nodes_are_never_shown(config: Path, line: str) -> None:
     message = refusal(config, text)
     assert "chain.rpc_urls" in message
     assert "sesame" not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[chain]]\nid = 1\nrpc_urls = ["https://node/sesame"]\n',
+        'chain = "https://node/sesame"\n',
+        'chain = ["https://node/sesame"]\n',
+        CHAIN + 'confirmations = "https://node/sesame"\n' + MARKET,
+    ],
+)
+def test_addresses_in_the_wrong_place_are_not_shown(config: Path, text: str) -> None:
+    message = refusal(config, text)
+    assert "chain" in message
+    assert "sesame" not in message
+
+
+def test_true_is_no_number_in_a_list_either(config: Path) -> None:
+    venue = '[[venues]]\nprotocol = "uniswap-v3"\nfactory = "0x' + "1" * 40 + '"\nfee_tiers = [true]\n'
+    assert "must not be true or false" in refusal(config, CHAIN + MARKET + venue)
 
 
 def test_a_bad_websocket_address_is_not_shown_either(config: Path) -> None:

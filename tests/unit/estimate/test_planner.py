@@ -169,6 +169,13 @@ def test_a_plan_that_was_turned_down_does_not_come_back() -> None:
     assert why in desk.rejections()
 
 
+def test_where_less_is_lent_than_could_be_repaid_all_of_it_is_used() -> None:
+    market = replace(GOOD, flash_liquidity_raw=2 * 10**8)
+    plan = planner(market).next_plan()
+    assert plan is not None
+    assert plan.repay_raw == 2 * 10**8
+
+
 def test_what_turns_unprofitable_on_the_moved_pools_is_rejected() -> None:
     desk = planner(crowd(8), v2_pool(1, COLLATERAL, DEBT, 4 * 10**9, 4 * 10**9))
     taken = 0

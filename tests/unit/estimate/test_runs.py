@@ -154,7 +154,7 @@ def test_several_debts_are_repaid_where_each_pool_alone_is_thin() -> None:
     )
     curves = [PairCurve(place, ACCOUNT, debt, COLLATERAL) for debt in (DEBT, OTHER_DEBT)]
     search = RunSearch(place, ACCOUNT, curves)
-    single, best = RunSearch(place, ACCOUNT, curves).single(), search.run()
+    single, best = RunSearch(place, ACCOUNT, curves, "single").run(), search.run()
     assert single is not None
     assert best is not None
     assert {step.call.debt for step in best.steps} == {DEBT, OTHER_DEBT}

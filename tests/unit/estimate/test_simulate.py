@@ -9,7 +9,7 @@ from decimal import Decimal
 from eth_abi.abi import encode
 from eth_utils import keccak
 from support.lending import address
-from support.markets import ACCOUNT, COLLATERAL, DEBT, Line, LineMarket, line_market, span
+from support.markets import ACCOUNT, COLLATERAL, DEBT, HUB, Line, LineMarket, line_market, span
 from support.planning import crowd, planner
 from support.plans import PLAN
 from support.pool_chain import v2_pool
@@ -21,6 +21,7 @@ from keeper.domain.units import Address
 from keeper.estimate.executor import encode_run
 from keeper.estimate.fees import gas_limit_for
 from keeper.estimate.gas import GasMemory, GasPrice, shape_of_plan
+from keeper.estimate.planner import Planner
 from keeper.estimate.service import Estimator
 from keeper.estimate.settings import EstimateSettings
 from keeper.estimate.simulate import Simulator
@@ -288,6 +289,60 @@ async def test_the_estimator_goes_on_to_the_next_plan_when_one_reverts() -> None
     keys = list(desk.candidates())
     plans, rejected = await Estimator(planner(crowd(4)), simulator(RunChain(), GasMemory()), FEES).each(keys)
     assert (len(plans), len(rejected)) == (3, 0)
+
+
+def two_debts() -> Planner:
+    """A planner whose one account is best liquidated in two steps: each pool alone is thin."""
+    line = Line((span(1, 10**9),), 110, 100, 10**4)
+    market = LineMarket(lines={ACCOUNT: {(DEBT, COLLATERAL): line, (HUB, COLLATERAL): line}})
+    pools = (v2_pool(number, COLLATERAL, debt, 10**10, 10**10) for number, debt in enumerate((DEBT, HUB), start=1))
+    desk = planner(market, *pools)
+    plan = desk.next_plan()
+    assert plan is not None
+    assert len(plan.steps) == 2
+    return desk
+
+
+class OneStepChain(RunChain):
+    """Reverts every run that liquidates its account more than once."""
+
+    def _outcome(self) -> SimulatedOutcome:
+        several = self.asked[-1][-1].data.count(bytes.fromhex(ACCOUNT[2:])) > 1
+        self.revert = b"" if several else None
+        return super()._outcome()
+
+
+async def test_a_run_of_several_steps_that_reverts_is_followed_by_one_in_single_steps() -> None:
+    desk, chain = two_debts(), OneStepChain()
+    result = await Estimator(desk, simulator(chain, GasMemory()), FEES).best()
+    assert isinstance(result, SimulatedPlan)
+    assert len(result.plan.steps) == 1
+    assert desk.rejections() == []
+    plans, rejected = await Estimator(two_debts(), simulator(OneStepChain(), GasMemory()), FEES).each(desk.candidates())
+    assert [len(plan.plan.steps) for plan in plans] == [1]
+    assert rejected == []
+
+
+async def test_an_account_whose_single_steps_revert_too_is_given_up() -> None:
+    desk, chain = two_debts(), RunChain(revert=b"")
+    assert await Estimator(desk, simulator(chain, GasMemory()), FEES).best() is None
+    runs = [calls[-1].data.count(bytes.fromhex(ACCOUNT[2:])) for calls in chain.asked]
+    assert list(dict.fromkeys(runs)) == [2, 1]
+    assert [each.reason for each in desk.rejections()] == ["simulation_reverted"]
+    keys = list(desk.candidates())
+    plans, rejected = await Estimator(two_debts(), simulator(RunChain(revert=b""), GasMemory()), FEES).each(keys)
+    assert plans == []
+    assert [each.reason for each in rejected] == ["simulation_reverted"]
+
+
+def test_only_a_revert_gives_single_steps_a_chance() -> None:
+    desk = two_debts()
+    plan = desk.next_plan()
+    assert plan is not None
+    why = Rejected(market="lines", account=ACCOUNT, reason="below_min_profit", detail="too little")
+    assert not desk.reject(plan, why)
+    assert desk.next_plan() is None
+    assert desk.rejections() == [why]
 
 
 async def test_the_runner_up_of_a_plan_is_found_later_and_is_the_one_of_the_profile() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from support.markets import ACCOUNT, COLLATERAL, DEBT, HUB, LineMarket, everything, line_market, span
@@ -120,6 +121,17 @@ def test_own_money_pays_no_premium() -> None:
     assert (flash.funds[0].source, own.funds[0].source) == ("aave-flash-loan", "own")
     assert own.funds[0].premium_raw == 0
     assert own.profit_raw == flash.profit_raw + flash.funds[0].premium_raw
+
+
+@pytest.mark.parametrize(("own_raw", "lent_raw"), [(700, 0), (0, 700), (700, 300), (300, 700)])
+def test_a_source_that_has_less_than_the_best_amount_is_used_up(own_raw: int, lent_raw: int) -> None:
+    market = replace(line_market(span(1, 20_000)), flash_liquidity_raw=lent_raw, flash_bps=0)
+    pair = curve(market, book(v2_pool(1, COLLATERAL, DEBT, 100_000, 100_000)), own_raw=own_raw)
+    best, most = best_of(pair), brute(pair)
+    assert best is not None
+    assert most is not None
+    assert best.rank == most.rank
+    assert 0 < best.outcome.repaid_raw <= 700
 
 
 def test_asking_for_everything_funds_a_margin() -> None:

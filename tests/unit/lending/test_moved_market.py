@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.lending import NOW_S, address, in_book, reserve, view
 
-from keeper.domain.lending import LiquidationCall
+from keeper.domain.lending import LiquidationCall, Refused
 from keeper.domain.units import RAY
 from keeper.lending.aave_v3.state import Position
 from keeper.lending.aave_v3.view import AaveV3View
@@ -60,3 +60,40 @@ def test_a_premium_moves_the_supply_index_where_the_pool_lets_it() -> None:
     assert health is not None
     assert richer is not None
     assert richer.collateral_base > health.collateral_base
+
+
+def test_a_pair_is_remembered_by_its_own_market_alone() -> None:
+    before = market(1)
+    asked = (OWING, before.tokens[1], before.tokens[0], AT_S)
+    pair = before.pair(*asked)
+    assert not isinstance(pair, Refused)
+    assert before.pair(*asked) is pair
+    cheaper = before.with_prices({before.tokens[0]: 900 * 10**8}).pair(*asked)
+    assert not isinstance(cheaper, Refused)
+    assert cheaper.held_raw == pair.held_raw
+    assert cheaper.rate != pair.rate
+    call = LiquidationCall(account=OWING, debt=asked[1], collateral=asked[2], cover_raw=10**9)
+    less = before.after(call, AT_S).pair(*asked)
+    assert not isinstance(less, Refused)
+    assert 0 <= less.owed_raw - (pair.owed_raw - 10**9) <= 1  # a rounding
+    later = before.pair(*asked[:3], AT_S + 3600)
+    assert not isinstance(later, Refused)
+    assert later.owed_raw > pair.owed_raw
+
+
+def test_a_market_remembers_few_pairs() -> None:
+    before = market(1)
+    for later_s in range(100):
+        before.pair(OWING, before.tokens[1], before.tokens[0], AT_S + later_s)
+    assert len(before._pairs) == 16
+
+
+def test_a_caller_cannot_change_what_a_pair_remembers() -> None:
+    before = market(1)
+    pair = before.pair(OWING, before.tokens[1], before.tokens[0], AT_S)
+    assert not isinstance(pair, Refused)
+    ranges, turns = pair.ranges(), pair.turns()
+    pair.ranges().clear()
+    pair.turns().clear()
+    assert pair.ranges() == ranges != []
+    assert pair.turns() == turns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from support.lending import NOW_S, address, reserve, view
@@ -87,10 +88,70 @@ def test_the_repay_after_which_all_may_be_closed_is_a_turn() -> None:
     assert any(limit - 2 * 10**14 < health_after(pair, turn) <= limit for turn in pair.turns())
 
 
+def saw(revision: int, ether_usd: int, health: float, thresholds_bps: tuple[int, int], bonus_bps: int) -> AaveV3View:
+    """Ether and the rest of 100,000 dollars in bitcoin; the average threshold is cut to whole bps."""
+    ether, dollar, bitcoin = RESERVES
+    ether = replace(ether, threshold_bps=thresholds_bps[0], liquidation_bonus_bps=bonus_bps)
+    bitcoin = replace(bitcoin, threshold_bps=thresholds_bps[1], liquidation_bonus_bps=bonus_bps)
+    bitcoin_usd = 100_000 - ether_usd
+    held = ((0, ether_usd * 10**18 // 1_600), (2, bitcoin_usd * 10**8 // 30_000))
+    counted_usd = (ether_usd * thresholds_bps[0] + bitcoin_usd * thresholds_bps[1]) / 10_000
+    owing = Position(emode=0, collaterals=held, debts=((1, int(counted_usd / health * 10**6)),))
+    return view(revision, [ether, dollar, bitcoin], {ACCOUNT: owing})
+
+
+@pytest.mark.parametrize("collateral", [ETH, BTC])
+@pytest.mark.parametrize(
+    ("revision", "ether_usd", "health", "target_wad"),
+    [
+        (1, 63_000, 0.997, WAD),
+        (1, 17_000, 0.9437, 95 * 10**16),
+        (7, 85_000, 0.9928, WAD),
+        (7, 11_000, 0.9406, 95 * 10**16),
+        (1, 79_000, 0.9985, WAD),
+        (7, 69_000, 0.9984, WAD),
+    ],
+)
+def test_where_health_is_a_saw_the_turn_is_the_last_amount_below(
+    revision: int, ether_usd: int, health: float, target_wad: int, collateral: str
+) -> None:
+    """A growing repay crosses the threshold back and forth: upwards, from below, is what counts."""
+    pair = pair_of(saw(revision, ether_usd, health, (8250, 7800), 10500), collateral)
+    (turn,) = [each for each in pair.turns() if abs(health_after(pair, each) - target_wad) < 10**14]
+    assert health_after(pair, turn) < target_wad <= health_after(pair, turn + turn // 10**5)
+
+
+@pytest.mark.parametrize(("revision", "ether_usd", "health"), [(1, 18_000, 0.9556), (7, 20_000, 0.953)])
+def test_where_repaying_lowers_health_the_turn_is_an_amount_that_is_below(
+    revision: int, ether_usd: int, health: float
+) -> None:
+    """What is seized counts for more than what is repaid: below 0.95 all may be closed."""
+    pair = pair_of(saw(revision, ether_usd, health, (9300, 9000), 11000), BTC)
+    limit = 95 * 10**16
+    (turn,) = [each for each in pair.turns() if abs(health_after(pair, each) - limit) < 10**14]
+    assert health_after(pair, turn) < limit <= health_after(pair, turn - turn // 10**5)
+
+
+@pytest.mark.parametrize("falls", [False, True])
+def test_no_threshold_that_health_crosses_is_without_a_turn_below_it(falls: bool) -> None:
+    """Barely off the threshold, the saw's teeth are as high as all that a repay changes."""
+    dice, limit, seen = random.Random(23), 95 * 10**16, 0
+    terms = ((9300, 9000), 11000) if falls else ((8250, 7800), 10500)
+    for _ in range(150):
+        health = 0.95 + (1 if falls else -1) * 10 ** dice.uniform(-4, -2)
+        pair = pair_of(saw(dice.choice((1, 7)), dice.randrange(3_000, 97_000), health, *terms), dice.choice((ETH, BTC)))
+        start, end = health_after(pair, 10**4), health_after(pair, pair.ranges()[0].high_raw)
+        if (start >= limit) != falls or (end < limit) != falls:
+            continue
+        seen += 1
+        assert any(health_after(pair, turn) < limit for turn in pair.turns() if turn <= pair.ranges()[0].high_raw)
+    assert seen > 75
+
+
 def test_a_leftover_small_enough_to_be_closed_whole_is_a_turn() -> None:
-    place = market(7, 0.97, usd=10_000)
+    place = market(7, 0.97, usd=4_300)
     pair = pair_of(place)
     found = [turn for turn in pair.turns() if not isinstance(pair.outcome(turn), Refused)]
     limited = [outcome for turn in found if isinstance(outcome := pair.outcome(turn), Outcome)]
-    kept = [5_000 * 10**18 // 1_600 - each.received_raw - each.fee_raw for each in limited]
+    kept = [2_150 * 10**18 // 1_600 - each.received_raw - each.fee_raw for each in limited]
     assert any(0 <= 2_000 * 10**18 // 1_600 - raw < 10**14 for raw in kept)

@@ -227,3 +227,27 @@ def test_what_has_become_worth_joining_joins_after_a_sale() -> None:
     one, other = moved.sell(A, B, 40 * E18, free), afresh.sell(A, B, 40 * E18, free)
     assert len(shares(other)) == 2
     assert brought(one) == brought(other)
+
+
+def test_a_second_leg_through_a_pool_that_is_used_costs_less() -> None:
+    """Both legs go through the same first pool: the second is worth its gas less what a warm pool spares, or not."""
+    first = v2_pool(3, A, C, 10**6 * E18, 10**6 * E18)
+    market = view(first, v2_pool(4, C, B, 1000 * E18, 1000 * E18), v2_pool(5, C, B, 1000 * E18, 1000 * E18))
+    gain = brought(market.sell(A, B, 10 * E18, free)) - max(
+        quotes[-1].amount_out_raw for route in market.routes(A, B) if (quotes := market.quote(route, 10 * E18))
+    )
+    assert gain > 0
+    assert len(shares(market.sell(A, B, 10 * E18, lambda _: gain + 9))) == 1
+    assert len(shares(market.sell(A, B, 10 * E18, lambda _: gain + 9, frozenset(), 10))) == 2
+
+
+def test_two_legs_of_pools_side_by_side_are_as_good_as_three_less_the_gas_of_one() -> None:
+    """What the first pools bring never just fits the last ones; a third leg for the difference is not worth its gas."""
+    first = [v2_pool(3, A, C, 1000 * E18, 1000 * E18), v2_pool(4, A, C, 500 * E18, 500 * E18)]
+    between = v2_pool(5, C, D, 10**6 * E18, 10**6 * E18)
+    last = [v2_pool(6, D, B, 1000 * E18, 1000 * E18), v2_pool(7, D, B, 450 * E18, 450 * E18)]
+    market = view(*first, between, *last)
+    fine, coarse = market.sell(A, B, 30 * E18, free), market.sell(A, B, 30 * E18, lambda _: 10**16)
+    assert len(shares(fine)) == 3
+    assert len(shares(coarse)) == 2
+    assert 0 < brought(fine) - brought(coarse) < 10**16

@@ -5,7 +5,7 @@ This is the part that runs over every account, so it works on plain tuples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -68,19 +68,19 @@ class Projection:
         self.debt_ray = {id_: compute_debt_ray(reserve, revision, at_s) for id_, reserve in reserves.items()}
         self._tables: dict[int, Table] = {}
 
-    def moved_to(self, reserves: Mapping[int, Reserve], touched: Iterable[int]) -> Projection:
-        """Return the projection of the same reserves after those `touched` paid out, took in, or gained by a premium.
+    def moved_to(self, reserves: Mapping[int, Reserve], touched: int) -> Projection:
+        """Return the projection of the same reserves after one of them may have gained by a premium.
 
-        What is already known is kept where the indices are the same; prices and thresholds must be.
+        What is already known is kept where the indices are the same; prices and thresholds must be. For
+        reserves that only paid out or took in, this projection holds as it is.
         """
         moved = copy(self)
         moved.reserves = reserves
-        grown = [id_ for id_ in touched if _indices(self.reserves[id_]) != _indices(reserves[id_])]
-        if grown:
+        reserve = reserves[touched]
+        if _indices(self.reserves[touched]) != _indices(reserve):
             moved._tables = {}  # noqa: SLF001 - of its own kind
-            income_ray = {id_: compute_income_ray(reserves[id_], self.at_s) for id_ in grown}
-            debt_ray = {id_: compute_debt_ray(reserves[id_], self.revision, self.at_s) for id_ in grown}
-            moved.income_ray, moved.debt_ray = {**self.income_ray, **income_ray}, {**self.debt_ray, **debt_ray}
+            moved.income_ray = {**self.income_ray, touched: compute_income_ray(reserve, self.at_s)}
+            moved.debt_ray = {**self.debt_ray, touched: compute_debt_ray(reserve, self.revision, self.at_s)}
         return moved
 
     def table(self, emode_id: int) -> Table:

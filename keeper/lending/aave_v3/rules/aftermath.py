@@ -51,13 +51,9 @@ def compute_aftermath(pair: Pair, amounts: Amounts, position: Position, projecti
     return Aftermath(
         position=Position(
             emode=position.emode,
-            collaterals=tuple(
-                (id_, left_scaled if id_ == pair.collateral.id else scaled)
-                for id_, scaled in position.collaterals
-                if not (collateral_off and id_ == pair.collateral.id)
-            ),
+            collaterals=_keep(position.collaterals, pair.collateral.id, None if collateral_off else left_scaled),
             debts=debts,
-            stable_debts=_repay_stable(pair, amounts, position, projection.at_s),
+            stable_debts=_repay_stable(pair, amounts, position, projection.at_s) if position.stable_debts else (),
         ),
         deficits=deficits,
         seized_scaled=seized_scaled,
@@ -65,6 +61,19 @@ def compute_aftermath(pair: Pair, amounts: Amounts, position: Position, projecti
         fee_raw=fee_raw,
         collateral_off=collateral_off,
     )
+
+
+def _keep(
+    collaterals: tuple[tuple[int, int], ...], seized_id: int, left_scaled: int | None
+) -> tuple[tuple[int, int], ...]:
+    """Return the collaterals with what is left of the one that was seized; None: it is none any more."""
+    kept: list[tuple[int, int]] = []
+    for each in collaterals:
+        if each[0] != seized_id:
+            kept.append(each)
+        elif left_scaled is not None:
+            kept.append((seized_id, left_scaled))
+    return tuple(kept)
 
 
 def _repay(

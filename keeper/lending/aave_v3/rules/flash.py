@@ -27,10 +27,17 @@ def count_lendable_raw(reserve: Reserve) -> int:
     return min(reserve.balance_raw, reserve.virtual_raw)
 
 
-def pay_in(reserve: Reserve, change_raw: int) -> Reserve:
-    """Return the reserve with underlying paid in (or out, when negative)."""
-    virtual_raw = None if reserve.virtual_raw is None else reserve.virtual_raw + change_raw
-    return replace(reserve, balance_raw=reserve.balance_raw + change_raw, virtual_raw=virtual_raw)
+def pay_in(reserve: Reserve, change_raw: int, supply_scaled: int | None = None) -> Reserve:
+    """Return the reserve with underlying paid in (or out, when negative), and its supply where that changes too.
+
+    Neither an index nor anything else by which accounts are valued moves.
+    """
+    return replace(
+        reserve,
+        balance_raw=reserve.balance_raw + change_raw,
+        virtual_raw=None if reserve.virtual_raw is None else reserve.virtual_raw + change_raw,
+        supply_scaled=reserve.supply_scaled if supply_scaled is None else supply_scaled,
+    )
 
 
 def book_premium(reserve: Reserve, premium_raw: int, protocol_bps: int, revision: Revision, at_s: int) -> Reserve:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from keeper.domain.fixed_point import (
     mul_div_down,
@@ -44,8 +44,9 @@ class Pair:
     """One debt and one collateral of one account at one block time, ready to be asked amounts.
 
     `debt_raw` is all of the debt, `stable_raw` the part of it at a stable rate, which is repaid last.
-    `threshold_bps` and `bonus_bps` are those of the account's e-mode where it applies; `max_raw`
-    is the close factor's limit.
+    `threshold_bps` and `bonus_bps` are those of the account's e-mode where it applies. A raw unit of
+    the debt and one of the collateral are worth `debt_worth` and `collateral_worth` of one measure;
+    `max_raw` is the close factor's limit.
     """
 
     revision: Revision
@@ -64,7 +65,16 @@ class Pair:
     sums: Sums
     health_wad: int
     stable_raw: int = 0
-    max_raw: int = 0
+    debt_worth: int = field(init=False)
+    collateral_worth: int = field(init=False)
+    max_raw: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out what follows from all the rest."""
+        put = object.__setattr__
+        put(self, "debt_worth", self.debt_price * self.collateral.unit)
+        put(self, "collateral_worth", self.collateral_price * self.debt.unit)
+        put(self, "max_raw", compute_max_repay_raw(self))
 
     @property
     def variable_raw(self) -> int:
@@ -112,7 +122,7 @@ def prepare_pair(
         return refuse("PRICE_MISSING")
     health_wad = compute_health_factor_wad(sums, revision)
     debt_scaled = dict(position.debts).get(debt.id, 0)
-    stable_raw = stable_balances_raw(position, projection.at_s).get(debt.id, 0)
+    stable_raw = stable_balances_raw(position, projection.at_s).get(debt.id, 0) if position.stable_debts else 0
     debt_raw = compute_debt_raw(debt_scaled, projection.debt_ray[debt.id], revision) + stable_raw
     emode = projection.emodes[position.emode] if position.emode else None
     debt_price, collateral_price = _liquidation_prices(debt, collateral, emode, revision)
@@ -127,26 +137,24 @@ def prepare_pair(
         return refused
     income_ray = projection.income_ray[collateral.id]
     collateral_scaled = dict(position.collaterals)[collateral.id]
-    parts: dict[str, Any] = {
-        "revision": revision,
-        "debt": debt,
-        "collateral": collateral,
-        "debt_raw": debt_raw,
-        "debt_scaled": debt_scaled,
-        "debt_ray": projection.debt_ray[debt.id],
-        "debt_price": debt_price or 0,
-        "collateral_raw": compute_supply_raw(collateral_scaled, income_ray, revision),
-        "collateral_scaled": collateral_scaled,
-        "income_ray": income_ray,
-        "collateral_price": collateral_price or 0,
-        "threshold_bps": inside.threshold_bps if inside else collateral.threshold_bps,
-        "bonus_bps": bonus_bps,
-        "sums": sums,
-        "health_wad": health_wad,
-        "stable_raw": stable_raw,
-    }
-    # made twice: what one call may repay follows from all the rest
-    return Pair(**parts, max_raw=compute_max_repay_raw(Pair(**parts)))
+    return Pair(
+        revision=revision,
+        debt=debt,
+        collateral=collateral,
+        debt_raw=debt_raw,
+        debt_scaled=debt_scaled,
+        debt_ray=projection.debt_ray[debt.id],
+        debt_price=debt_price or 0,
+        collateral_raw=compute_supply_raw(collateral_scaled, income_ray, revision),
+        collateral_scaled=collateral_scaled,
+        income_ray=income_ray,
+        collateral_price=collateral_price or 0,
+        threshold_bps=inside.threshold_bps if inside else collateral.threshold_bps,
+        bonus_bps=bonus_bps,
+        sums=sums,
+        health_wad=health_wad,
+        stable_raw=stable_raw,
+    )
 
 
 def _check_reserves(
@@ -247,7 +255,7 @@ def _restoring_raw(pair: Pair) -> int:
 
 def compute_wanted_raw(pair: Pair, repay_raw: int) -> int:
     """Return the collateral, bonus included, that repaying `repay_raw` is worth."""
-    fair_raw = pair.debt_price * repay_raw * pair.collateral.unit // (pair.collateral_price * pair.debt.unit)
+    fair_raw = repay_raw * pair.debt_worth // pair.collateral_worth
     if pair.revision.directed_seize:
         return mul_div_down(fair_raw, pair.bonus_bps, BPS)
     return percent_mul_half_up(fair_raw, pair.bonus_bps)
@@ -270,7 +278,7 @@ def compute_amounts(pair: Pair, cover_raw: int) -> Amounts:
     capped = total_raw > pair.collateral_raw
     if capped:
         total_raw = pair.collateral_raw
-        worth_raw = pair.collateral_price * total_raw * pair.debt.unit // (pair.debt_price * pair.collateral.unit)
+        worth_raw = total_raw * pair.collateral_worth // pair.debt_worth
         rounding = mul_div_up if pair.revision.capped_debt_up else _div_half_up
         repaid_raw = rounding(worth_raw, BPS, pair.bonus_bps)
     fee_raw = compute_fee_raw(pair, total_raw)
@@ -319,15 +327,23 @@ def has_liquidity(pair: Pair, amounts: Amounts) -> bool:
     return counted and amounts.seized_raw <= reserve.balance_raw
 
 
+def _burns_nothing(pair: Pair, amounts: Amounts, variable_raw: int) -> bool:
+    """Return whether no scaled debt would be burnt; where debt is written off at once, all of it is."""
+    repaid_raw, revision = min(amounts.repaid_raw, variable_raw), pair.revision
+    if compute_scaled_debt_burnt(repaid_raw, pair.debt_ray, revision):
+        return False
+    writes_off = leaves_no_collateral(pair, amounts) and not revision.deficit_after_burn
+    return not writes_off or compute_scaled_debt_burnt(pair.debt_raw, pair.debt_ray, revision) == 0
+
+
 def check_amounts(pair: Pair, amounts: Amounts, receive: Receive) -> Refused | None:
     """Return why the pool refuses these amounts, None when it does not; in the pool's order."""
     revision = pair.revision
     if revision.dust_rule and leaves_dust(pair, amounts):
         return refuse("MUST_NOT_LEAVE_DUST")
-    writes_off = leaves_no_collateral(pair, amounts) and not revision.deficit_after_burn
-    burnt_raw = pair.debt_raw if writes_off else min(amounts.repaid_raw, pair.variable_raw)
-    burns_stable_only = amounts.repaid_raw > pair.variable_raw == 0
-    if not burns_stable_only and compute_scaled_debt_burnt(burnt_raw, pair.debt_ray, revision) == 0:
+    variable_raw = pair.variable_raw
+    burns_stable_only = amounts.repaid_raw > variable_raw == 0
+    if not burns_stable_only and _burns_nothing(pair, amounts, variable_raw):
         return refuse("INVALID_BURN_AMOUNT")
     if receive == "underlying":
         if not has_liquidity(pair, amounts):

@@ -84,11 +84,7 @@ def _accepts(pair: Pair, cover_raw: int) -> bool:
 
 def _explicit_bound_raw(pair: Pair) -> int:
     """Return the largest amount below which every amount is taken as it is and leaves no dust."""
-    return min(
-        compute_largest_cover_raw(pair, pair.collateral_raw),
-        compute_dust_bound_raw(pair),
-        compute_liquidity_bound_raw(pair),
-    )
+    return min(compute_dust_bound_raw(pair), compute_liquidity_bound_raw(pair))
 
 
 def compute_largest_cover_raw(pair: Pair, total_raw: int) -> int:
@@ -100,8 +96,7 @@ def compute_largest_cover_raw(pair: Pair, total_raw: int) -> int:
         return -1
     half = 0 if pair.revision.directed_seize else BPS // 2
     fair_raw = ((total_raw + 1) * BPS - 1 - half) // pair.bonus_bps
-    value = (fair_raw + 1) * pair.collateral_price * pair.debt.unit - 1
-    return min(pair.max_raw, value // (pair.debt_price * pair.collateral.unit))
+    return min(pair.max_raw, ((fair_raw + 1) * pair.collateral_worth - 1) // pair.debt_worth)
 
 
 def compute_dust_bound_raw(pair: Pair) -> int:
@@ -120,7 +115,7 @@ def compute_dust_bound_raw(pair: Pair) -> int:
 
 
 def compute_liquidity_bound_raw(pair: Pair) -> int:
-    """Return the largest repayment whose seizure the collateral's reserve can pay out."""
+    """Return the largest repayment whose seizure the account holds and the collateral's reserve can pay out."""
     reserve = pair.collateral
     payable_raw = reserve.balance_raw
     if pair.revision.virtual_balance and reserve.virtual_raw is not None and not pair.same_asset:
@@ -140,7 +135,7 @@ def _largest_total_raw(pair: Pair, payable_raw: int) -> int:
     total_raw = mul_div_up(payable_raw, bonus_bps * BPS, bonus_bps * BPS - (bonus_bps - BPS) * fee_bps) + _STEPS
     while total_raw > 0 and total_raw - compute_fee_raw(pair, total_raw) > payable_raw:
         total_raw -= 1
-    return total_raw
+    return min(total_raw, pair.collateral_raw)
 
 
 def _same_asset_bound_raw(pair: Pair, bound_raw: int, counted_raw: int) -> int:
@@ -176,4 +171,4 @@ def _smallest_cover_raw(pair: Pair, total_raw: int) -> int:
     """Return the smallest repayment that wants at least `total_raw` of collateral."""
     half = 0 if pair.revision.directed_seize else BPS // 2
     fair_raw = mul_div_up(total_raw * BPS - half, 1, pair.bonus_bps)
-    return mul_div_up(fair_raw * pair.collateral_price * pair.debt.unit, 1, pair.debt_price * pair.collateral.unit)
+    return mul_div_up(fair_raw, pair.collateral_worth, pair.debt_worth)
