@@ -25,16 +25,19 @@ from keeper.estimate.part import best_part
 from keeper.estimate.prices import Bid, Prices
 from keeper.estimate.runs import weigh, weigh_along, weigh_divided
 from keeper.estimate.scene import Choice, Scene, better_of
+from keeper.estimate.sequence import Effort
 from keeper.estimate.shares import Share, Shares, flows_of, sell_together, undivided_routes
 from keeper.ports import VenueView
 
-Sizer = Callable[[Scene, Health], Choice | Rejected]
+Sizer = Callable[[Scene, Health, Effort], Choice | Rejected]
 """Finds what is taken of one account as if it were alone, if that is worth doing."""
 
 _CHUNKS: Final = 16
 _REVIEWS: Final = 3
 _MOST_REVIEWED: Final = 96
 _FEW: Final = 8
+_THOROUGH: Final = 2
+"""With more accounts than this each is searched quickly: it is several times, and the first plan waits for all."""
 _PARTS_PER_MILLION: Final = 1_000_000
 _MOST_PARTS: Final = 2
 
@@ -271,7 +274,8 @@ class Burst:
     def _search(self, scene: Scene, key: Key) -> Choice | None:
         """Return the best size of an account: of few looked for everywhere, of many along the best routes."""
         if self._is_searched_whole:
-            sized = self._size(scene, self._healths[key])
+            effort: Effort = "thorough" if len(self._offers) <= _THOROUGH else "quick"
+            sized = self._size(scene, self._healths[key], effort)
             return sized if isinstance(sized, Choice) else None
         prices, best = self._priced(scene.venues), None
         bids = (prices.bid(offer) for offer in self._offers[key] if len(offer.calls) == 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from keeper.domain.lending import Health, Outcome, Refused
 from keeper.domain.plans import Rejected
-from keeper.domain.units import WAD
 from keeper.estimate.curve import PairCurve, cover_of
 from keeper.estimate.funding import choose_funds, needed_raw
 from keeper.estimate.reasons import reject
@@ -66,7 +67,7 @@ def _why_unsold(curve: PairCurve, pair: str, outcome: Outcome) -> tuple[str, str
 
 
 def _health(health_wad: int) -> str:
-    return f"{health_wad // WAD}.{health_wad % WAD // 10**14:04}"
+    return f"{Decimal(health_wad).scaleb(-18):.4f}"
 
 
 def _why_refused(curve: PairCurve, pair: str) -> tuple[str, str]:

@@ -20,8 +20,8 @@ from keeper.estimate.scene import Choice, Scene
 from keeper.estimate.selling import Parts, after
 from keeper.ports import VenueView
 
-_BUDGET: Final = 1_000
-"""So many changes of a sale are tried, so that no account keeps the others waiting."""
+BUDGET: Final = 900
+"""So many sales are tried for an account, so that none keeps the others waiting."""
 _MOST_IMPROVED: Final = 5
 _FEW_LEGS: Final = 4
 _MOST_LEGS: Final = 5
@@ -64,19 +64,19 @@ def pattern_of(choice: Choice, division: Division) -> Pattern:
     return Pattern(division=replace(division, flows=flows), sales=sales)
 
 
-def resell(scene: Scene, starts: Sequence[Best], realise: Realise) -> Choice:
+def resell(scene: Scene, starts: Sequence[Best], realise: Realise, tries: Iterator[int]) -> Choice:
     """Return the best that is found by moving amounts between legs, and adding, dropping or replacing legs.
 
     `starts` is the same run sold in different ways, at least one; the most promising are gone on with.
+    Each sale tried takes one of `tries`; without any left the best so far is returned.
     """
-    tries = iter(range(_BUDGET))
 
     def attempt(pattern: Pattern) -> Choice | None:
         return None if next(tries, None) is None else realise(pattern)
 
-    climbed = sorted((_climb(start, realise, _COARSE) for start in starts), key=_rank_of, reverse=True)
+    climbed = sorted((_climb(start, attempt, _COARSE) for start in starts), key=_rank_of, reverse=True)
     best = max((_improved(scene, start, attempt) for start in climbed[:_MOST_IMPROVED]), key=_rank_of)
-    return _climb(best, realise, _FINE)[0]
+    return _climb(best, attempt, _FINE)[0]
 
 
 def _improved(scene: Scene, best: Best, realise: Realise) -> Best:

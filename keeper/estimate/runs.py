@@ -14,7 +14,7 @@ from keeper.estimate.flash_sales import find_flash_sales, relieve
 from keeper.estimate.flows import Division, best_division, find_divisions, find_selling_divisions
 from keeper.estimate.funding import choose_funds, late_room_raw, needs_of
 from keeper.estimate.gas import shape_of
-from keeper.estimate.resale import Pattern, pattern_of, resell
+from keeper.estimate.resale import BUDGET, Pattern, pattern_of, resell
 from keeper.estimate.scene import Choice, Scene, better_of, seized_by
 from keeper.estimate.selling import Amounts, Owed, Selling, SellingAlong, sell_all, sell_for_debts, share_pools
 from keeper.ports import VenueView
@@ -22,6 +22,8 @@ from keeper.ports import VenueView
 _ROUNDS: Final = 3
 _PAIR: Final = 2
 _FAR_SHIFT: Final = 7
+_MOST_DIVISIONS: Final = 8
+_MOST_BESIDE: Final = 4
 
 
 def weigh(scene: Scene, steps: Sequence[Outcome]) -> Choice | None:
@@ -81,29 +83,33 @@ def _without_one(venues: VenueView, legs: Sale) -> Iterator[Sale]:
             yield tuple(requoted)
 
 
-def weigh_again(scene: Scene, choice: Choice) -> Choice:
+def weigh_again(scene: Scene, choice: Choice, tries: Iterator[int] | None = None) -> Choice:
     """Return the same steps sold better, where several sales may be in each other's way: far too dear for each run.
 
-    What is seized is divided among debts in every way there is, each sale is made beside what the others
-    take of its pools, and what is best by then is moved about leg by leg.
+    What is seized is divided among debts in the likely ways, each sale is made beside what the others take of
+    its pools, and what is best by then is moved about leg by leg, while there are `tries` left: an account has
+    `BUDGET`.
     """
+    tries = iter(range(BUDGET)) if tries is None else tries
     best = choice
     if len({(leg.token_in, leg.token_out) for leg in choice.legs}) < _PAIR:
         return best
-    found = [(_weigh_beside(scene, each, division), division) for each, division in _divided(scene, choice)]
+    divided = sorted(_divided(scene, choice), key=lambda each: each[0].rank, reverse=True)
+    found = [(_weigh_beside(scene, each, division), division) for each, division in divided[:_MOST_BESIDE]]
     least = max((each.rank for each, _ in found), default=0)
     least -= abs(least) >> _FAR_SHIFT
     starts = [(each, pattern_of(each, division)) for each, division in found if each.rank >= least]
-    return better_of(choice, _resold(scene, starts) if starts else None) or choice
+    return better_of(choice, _resold(scene, starts, tries) if starts else None) or choice
 
 
 def _divided(scene: Scene, choice: Choice) -> Iterator[tuple[Choice, Division]]:
-    """Yield the same steps with what is seized divided in each way among several debts."""
+    """Yield the same steps with what is seized divided among several debts in the ways that promise most."""
     if len(choice.funds) == 1:
         yield choice, Division(token=choice.profit_token, flows={}, value=0, net=0)
         return
     amounts = seized_by(choice.steps), _whole(_owed(scene, choice.steps, choice.funds))
-    for division in (*find_divisions(scene, *amounts), *find_selling_divisions(scene, *amounts)):
+    divisions = [*find_divisions(scene, *amounts), *find_selling_divisions(scene, *amounts)]
+    for division in sorted(divisions, key=lambda each: each.net, reverse=True)[:_MOST_DIVISIONS]:
         tried = _weigh_several(scene, choice.steps, division)
         if tried is not None:
             yield tried, division
@@ -126,7 +132,7 @@ def _weigh_beside(scene: Scene, choice: Choice, division: Division) -> Choice:
     return best
 
 
-def _resold(scene: Scene, starts: Sequence[tuple[Choice, Pattern]]) -> Choice:
+def _resold(scene: Scene, starts: Sequence[tuple[Choice, Pattern]], tries: Iterator[int]) -> Choice:
     """Return the same steps sold better, as far as moving their legs finds it."""
     steps, funds = starts[0][0].steps, starts[0][0].funds
     owed, seized = _owed(scene, steps, funds), seized_by(steps)
@@ -139,7 +145,7 @@ def _resold(scene: Scene, starts: Sequence[tuple[Choice, Pattern]]) -> Choice:
         legs = sell_for_debts(selling, steps, owed, pattern.division)
         return None if legs is None else _result(scene, steps, legs, funds, token)
 
-    return resell(scene, starts, realise)
+    return resell(scene, starts, realise, tries)
 
 
 def weigh_along(scene: Scene, steps: Sequence[Outcome], routes: Sequence[Route]) -> Choice | None:

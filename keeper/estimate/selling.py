@@ -155,24 +155,33 @@ def _buy(selling: Selling, side: tuple[Address, Address], wanted_raw: int, amoun
     """
     amount_raw, most_raw = amounts_raw
     enough: Sale | None = None
+    below = above = (0, 0)
     sale = selling.quote(*side, amount_raw)
     for _ in range(_BUY_TRIES):
         brought_raw = sum(leg.amount_out_raw for leg in sale or ())
         if not sale or not brought_raw or (brought_raw < wanted_raw and amount_raw == most_raw):
             break
-        enough = sale if brought_raw >= wanted_raw else enough
-        if 0 <= brought_raw - wanted_raw <= wanted_raw >> _NEAR_SHIFT:
-            break
-        amount_raw = min(_next_amount(amount_raw, brought_raw, wanted_raw), most_raw)
+        if brought_raw < wanted_raw:
+            below = amount_raw, brought_raw
+        else:
+            enough, above = sale, (amount_raw, brought_raw)
+            if brought_raw - wanted_raw <= wanted_raw >> _NEAR_SHIFT:
+                break
+        amount_raw = min(_next_amount(below, above, wanted_raw), most_raw)
         sale = selling.rescale(parts_of(sale), amount_raw)
     return enough
 
 
-def _next_amount(amount_raw: int, brought_raw: int, wanted_raw: int) -> int:
-    """Return what to sell instead: the last units bring less than the average, so more is asked for than is missing."""
-    if brought_raw > wanted_raw:
-        return mul_div_up(amount_raw, wanted_raw, brought_raw)
-    return amount_raw + mul_div_up(amount_raw, 5 * (wanted_raw - brought_raw), 4 * brought_raw) + 1
+def _next_amount(below: tuple[int, int], above: tuple[int, int], wanted_raw: int) -> int:
+    """Return what to sell instead, given (amount, brought) of the last tries that brought too little and enough.
+
+    Prices only get worse, so what lies on the line between two tries brings enough; beyond the last one
+    units bring less than the average, so more is asked for than is missing.
+    """
+    (low, low_out), (high, high_out) = below, above
+    if high:
+        return low + mul_div_up(high - low, wanted_raw - low_out, high_out - low_out)
+    return low + mul_div_up(low, 5 * (wanted_raw - low_out), 4 * low_out) + 1
 
 
 def _requote(venues: VenueView, parts: Sequence[tuple[Route, int]]) -> Sale | None:

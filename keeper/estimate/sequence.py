@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from keeper.domain.units import MAX_UINT256, Address
 from keeper.estimate.curve import PairCurve
+from keeper.estimate.resale import BUDGET
 from keeper.estimate.runs import finish, weigh, weigh_again
 from keeper.estimate.scene import Choice, Scene, better_of
 from keeper.estimate.selling import share_pools
@@ -28,7 +29,7 @@ _MOST_ORDERS: Final = 8
 _MOST_SHIFTED: Final = 8
 _MOST_UNMOVED: Final = 4
 _MOST_SOLD_ANEW: Final = 1
-_FAR_SHIFT: Final = 6
+_FAR_SHIFT: Final = 8
 _ROUNDS: Final = 2
 _SLIGHT_SHIFT: Final = 10
 _NEAR_SHIFT: Final = 7
@@ -59,6 +60,7 @@ class RunSearch:
         self._promised = 0
         self._pairs = list(self._curves)
         self._best: Choice | None = None
+        self._tries = iter(range(BUDGET))
 
     def run(self) -> Choice | None:
         """Return the run that nets most, None when nothing can be sold or funded.
@@ -130,7 +132,7 @@ class RunSearch:
         return best
 
     def _sold_anew(self, choice: Choice) -> Choice:
-        return finish(self._scene, weigh_again(self._scene, choice))
+        return finish(self._scene, weigh_again(self._scene, choice, self._tries))
 
     def _adapt(self, choice: Choice) -> Choice | None:
         """Return a run whose amounts are moved by what it really brings: outlines do not know that sales meet."""
@@ -232,7 +234,11 @@ class RunSearch:
 
     def _work(self, outline: Outline) -> Choice | None:
         """Work out a run exactly."""
-        choice = weigh(self._scene, outline.steps)
+        call = outline.steps[0].call
+        if len(outline.steps) == 1:
+            choice = self._curves[call.debt, call.collateral].choice(call.cover_raw)
+        else:
+            choice = weigh(self._scene, outline.steps)
         if choice is not None and (self._best is None or not exceeds(self._best, choice)):
             self._best = choice
         return choice

@@ -66,6 +66,7 @@ class Sketcher:
     def __init__(self, scene: Scene, premiums_bps: Mapping[Address, int] = _FREE) -> None:
         self._scene = scene
         self._premiums_bps = premiums_bps
+        self._gas_values: dict[int, int] = {}
 
     def add(self, before: Outline, outcome: Outcome, market: MarketView) -> Outline:
         """Return `before` with one step more, which leaves `market`."""
@@ -155,7 +156,11 @@ class Sketcher:
 
     def gas_value(self, steps: int) -> int:
         """Return what the gas of so many calls costs at least."""
-        return self._scene.gas_value(self._scene.memory.guess(Shape(steps=steps, legs=(), funding=())))
+        value = self._gas_values.get(steps)
+        if value is None:
+            gas_units = self._scene.memory.guess(Shape(steps=steps, legs=(), funding=()))
+            value = self._gas_values[steps] = self._scene.gas_value(gas_units)
+        return value
 
 
 def _parts(raw: int) -> tuple[int, int, int]:

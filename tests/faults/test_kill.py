@@ -117,11 +117,16 @@ async def test_row_01_a_kill_at_any_step_or_instant_neither_doubles_nor_loses(
 
 
 async def test_the_harness_finds_a_sender_that_journals_after_sending(tmp_path: Path) -> None:
-    async with Anvil(AnvilOptions(chain_id=CHAIN_ID)) as node:
-        result = await drive(node, tmp_path / "state.db", kills=20, defect="journal-after-send")
-        found = await mined(node)
-    signed, _, _ = journalled(tmp_path / "state.db")
-    doubles = [count for count in Counter(one["input"] for one in found).values() if count > 1]
-    unjournalled = {one["hash"] for one in found} - signed
-    print(f"{len(doubles)} doubles, {len(unjournalled)} unjournalled; {result['words']}")
-    assert doubles or unjournalled
+    """Whether a kill falls between the two is chance: the mistake has to show in one of a few runs."""
+    for seed in range(SEED, SEED + 8):
+        state = tmp_path / str(seed) / "state.db"
+        async with Anvil(AnvilOptions(chain_id=CHAIN_ID)) as node:
+            result = await drive(node, state, kills=20, seed=seed, defect="journal-after-send")
+            found = await mined(node)
+        signed, _, _ = journalled(state)
+        doubles = [count for count in Counter(one["input"] for one in found).values() if count > 1]
+        unjournalled = {one["hash"] for one in found} - signed
+        print(f"seed {seed}: {len(doubles)} doubles, {len(unjournalled)} unjournalled; {result['words']}")
+        if doubles or unjournalled:
+            return
+    pytest.fail("the mistake was never seen")

@@ -51,8 +51,7 @@ async def finish(stage: Stage) -> Ended:
     ended = await stage.keeper.run("run", "--live", "--once", "--json", timeout_s=120)
     assert ended.code == 0, ended.err[-3000:]
     booked = [entry["transaction"] for entry in await stage.check_ledger()]
-    sent = {seen.params[0] for seen in stage.proxy.seen if seen.method == SEND}
-    assert len(set(booked)) == len(booked) == len(sent)
+    assert len(set(booked)) == len(booked) == len(stage.calls_sent())
     return ended
 
 

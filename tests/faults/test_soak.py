@@ -27,6 +27,7 @@ BLOCK_S = 12
 BLOCKS_A_DAY = 7_200
 BLOCKS_A_MOVE = 30
 MOST_BEHIND = 3
+PAUSE_S = 0.3
 VOLATILE = ("WETH", "WBTC", "LINK")
 FAULTY = [
     Fault(kind="status", status=503),
@@ -77,6 +78,7 @@ async def worked_off(world: World, running: Running) -> None:
     quiet, before = 0, -1
     for _ in range(100):
         await mine(world, running, behind=0)
+        await asyncio.sleep(PAUSE_S)  # a block mined too soon would come between a plan and its transaction
         sent = running.err().count('"sent"')
         quiet, before = quiet + 1 if sent == before else 0, sent
         if quiet == 2:

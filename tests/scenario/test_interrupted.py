@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from eth_account.typed_transactions import TypedTransaction
-from hexbytes import HexBytes
 
 from keeper.devnet.anvil import AnvilOptions
 from tests.support.cli import Ended, Running, until
@@ -46,12 +44,6 @@ def raw_sent(stage: Stage) -> list[str]:
     return [seen.params[0] for seen in stage.proxy.seen if seen.method == SEND]
 
 
-def calls_sent(stage: Stage) -> set[tuple[int, bytes]]:
-    """(nonce, calldata) of everything sent; offered again at a higher price it is still the same."""
-    sent = [TypedTransaction.from_bytes(HexBytes(raw)).as_dict() for raw in raw_sent(stage)]
-    return {(each["nonce"], bytes(each["data"])) for each in sent}
-
-
 async def finish(stage: Stage) -> Ended:
     """Let the chain go on and start the keeper again; it has to see everything through."""
     stage.proxy.heal()
@@ -67,7 +59,7 @@ async def check_no_double(stage: Stage) -> None:
     entries = await stage.check_ledger()
     booked = [entry["transaction"] for entry in entries]
     assert len(set(booked)) == len(booked)
-    assert len(calls_sent(stage)) == len(booked)  # the same call again and again, never others
+    assert len(stage.calls_sent()) == len(booked)  # the same call again and again, never others
 
 
 @pytest.mark.parametrize(("kind", "which"), [("hang", TERM), ("hang", INT), ("delay", TERM), ("delay", INT)])

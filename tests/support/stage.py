@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eth_account.typed_transactions import TypedTransaction
+from hexbytes import HexBytes
+
 from keeper.devnet.accounts import OPERATOR, TREASURY
 from keeper.devnet.anvil import AnvilOptions
 from keeper.devnet.settings import SettingsOptions
@@ -35,6 +38,12 @@ class Stage:
         """Return what the treasury gained, by token address, leaving away what did not change."""
         now = await treasury(self.world)
         return {token: now[token] - raw for token, raw in self.balances.items() if now[token] != raw}
+
+    def calls_sent(self) -> set[tuple[int, bytes]]:
+        """(nonce, calldata) of everything offered; offered again at a higher price it is still the same."""
+        raws = [seen.params[0] for seen in self.proxy.seen if seen.method == "eth_sendRawTransaction"]
+        sent = [TypedTransaction.from_bytes(HexBytes(raw)).as_dict() for raw in raws]
+        return {(each["nonce"], bytes(each["data"])) for each in sent}
 
     async def sent(self) -> int:
         """Return how many transactions of the operator were mined."""
