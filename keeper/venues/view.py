@@ -18,6 +18,29 @@ _MOST_REMEMBERED: Final = 1 << 16
 PairKey = tuple[Address, Address, frozenset[Address]]
 
 
+class _Curves:
+    """The curves of pools, each made when it is first asked for.
+
+    Sales are gone on with after pools have moved, and ask here: it keeps no view, or none would ever be forgotten.
+    """
+
+    def __init__(self, pools: Mapping[Address, Pool], known: dict[tuple[Address, Address], Curve]) -> None:
+        self._pools = pools
+        self._known = known
+
+    def of(self, hop: Hop) -> Curve:
+        """Return the curve of a hop's pool for the token that goes in."""
+        key = (hop.pool, hop.token_in)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._pools[hop.pool].curve(hop.token_in)
+        return known
+
+    def moved_to(self, pools: Mapping[Address, Pool], moved: set[Address]) -> _Curves:
+        """Return the curves of `pools`, which are the same but for `moved`."""
+        return _Curves(pools, {key: curve for key, curve in self._known.items() if key[0] not in moved})
+
+
 class BookView:
     """The pools of all venues at one block; the `VenueView` of this keeper.
 
@@ -29,7 +52,7 @@ class BookView:
         self._pools = pools
         self._index = index
         self._quotes: dict[tuple[Address, Address, int], int | None] = {}
-        self._curves: dict[tuple[Address, Address], Curve] = {}
+        self._curves = _Curves(pools, {})
         self._sales: dict[PairKey, PairSales] = {}
         self._before: dict[PairKey, PairSales] = {}
 
@@ -135,7 +158,7 @@ class BookView:
 
     def _moved(self, pools: Mapping[Address, Pool], moved: set[Address]) -> BookView:
         view = BookView(pools, self._index)
-        view._curves = {key: curve for key, curve in self._curves.items() if key[0] not in moved}
+        view._curves = self._curves.moved_to(pools, moved)
         view._before = self._before | self._sales
         view._sales = {key: sales for key, sales in self._sales.items() if sales.pools.isdisjoint(moved)}
         return view
@@ -156,20 +179,13 @@ class BookView:
         if known is None:
             before = self._before.get(key)
             routes = self._routes_without(token_in, token_out, avoid) if before is None else before.routes
-            known = PairSales(routes, self._curve_of, before)
+            known = PairSales(routes, self._curves.of, before)
             self._sales[key] = known
         return known
 
     def _routes_without(self, token_in: Address, token_out: Address, avoid: frozenset[Address]) -> Sequence[Route]:
         routes = self._index.routes(token_in, token_out)
         return [route for route in routes if avoid.isdisjoint(hop.pool for hop in route)] if avoid else routes
-
-    def _curve_of(self, hop: Hop) -> Curve:
-        key = (hop.pool, hop.token_in)
-        known = self._curves.get(key)
-        if known is None:
-            known = self._curves[key] = self._pools[hop.pool].curve(hop.token_in)
-        return known
 
     def _hop_out(self, hop: Hop, amount_in_raw: int) -> int | None:
         key = (hop.pool, hop.token_in, amount_in_raw)

@@ -315,11 +315,22 @@ async def _offer_tips(chain: Chain, tips_gwei: Sequence[int], *, first_nonce: in
         await chain.send_raw(raw)
 
 
+async def _until_told(anvil: Anvil, block: int) -> None:
+    """Wait until the node's fee history knows what `block` was paid: that comes a moment after the block."""
+    for _ in range(200):
+        told = await anvil.rpc.call("eth_feeHistory", "0x1", hex(block), [50])
+        if int(told["reward"][0][0], 16) > 0:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"the node never told the tips of block {block}")
+
+
 async def test_the_tip_is_what_recent_blocks_were_paid(anvil: Anvil, chain: Chain) -> None:
     await anvil.set_automine(False)
     for nonce, tip_gwei in enumerate((1, 2, 3)):
         await _offer_tips(chain, [tip_gwei], first_nonce=nonce)
         await anvil.mine(2)  # each second block is empty, and says nothing
+        await _until_told(anvil, await anvil.block_number() - 1)
     assert await chain.suggested_tip_wei() == 2 * 10**9
 
 
@@ -327,6 +338,7 @@ async def test_the_percentile_looks_into_the_block(anvil: Anvil, chain: Chain) -
     await anvil.set_automine(False)
     await _offer_tips(chain, [9, 7, 5, 3, 1], first_nonce=0)
     await anvil.mine()
+    await _until_told(anvil, 1)
     tips = [await chain.suggested_tip_wei(percentile) for percentile in (1, 50, 99)]
     assert tips == sorted(set(tips)), "a higher percentile is a higher tip"
     assert {tips[0], tips[-1]} == {10**9, 9 * 10**9}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 from support.lending import address
 from support.pool_chain import v2_pool
 
@@ -63,3 +66,16 @@ def test_after_moves_the_pools_it_used_and_no_other() -> None:
 def test_after_nothing_is_the_same_view() -> None:
     before = view()
     assert before.after(()) is before
+
+
+def test_what_is_gone_on_with_keeps_no_earlier_view() -> None:
+    now, seen = view(), []
+    for _ in range(10):
+        seen.append(weakref.ref(now))
+        assert now.sell(A, B, 10**20, lambda _: 1) is not None
+        now.promise(A, C, 10**20)
+        quotes = now.quote(now.routes(A, B)[0], 10**18)
+        assert quotes is not None
+        now = now.after(quotes)
+    gc.collect()
+    assert [each() for each in seen] == [None] * 10
