@@ -340,10 +340,9 @@ async def _mined(session: Session, sender: Sender, attempt: Attempt) -> LedgerEn
 def _run_document(session: Session, daemon: Daemon, left: Sequence[Attempt]) -> dict[str, Any]:
     head = daemon.head
     # A send that was cut off is known to the journal alone.
-    intents = {attempt.intent for attempt in (*daemon.attempts, *left)} | {entry.intent for entry in daemon.entries}
+    intents = daemon.intents | {attempt.intent for attempt in left}
     attempts = [each for each in session.store.attempts() if each.intent in intents]
-    booked = {(entry.intent, entry.transaction) for entry in daemon.entries}
-    entries = [each for each in session.store.entries() if (each.intent, each.transaction) in booked]
+    entries = [each for each in session.store.entries() if (each.intent, each.transaction) in daemon.booked]
     return {
         "block": None if head is None else {"number": head.number, "hash": head.hash, "timestamp": head.timestamp_s},
         "attempts": [_attempt_json(each) for each in attempts],

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 from typing import Protocol
 
-from keeper.domain.attempts import Attempt, LedgerEntry
 from keeper.domain.chain import Head
 from keeper.domain.clock import SystemClock
 from keeper.domain.errors import Failed, HistoryMissing, RpcError, Stale, Transient
@@ -109,8 +108,10 @@ class Daemon:
         self._stop = stop
         self._is_frozen = False
         self._mines_at_once: bool | None = None
-        self.entries: list[LedgerEntry] = []
-        self.attempts: list[Attempt] = []
+        self.intents: set[str] = set()
+        """The intents this run sent or booked."""
+        self.booked: set[tuple[str, str | None]] = set()
+        """The entries this run booked, as (intent, transaction). The store holds the rest of what is told of them."""
         self.head: Head | None = None
 
     def expected_raw(self, intent: str, block_time_s: int) -> int | None:
@@ -218,7 +219,8 @@ class Daemon:
 
     async def _settle(self, head: Head) -> None:
         for entry in await self._sender.settle(head):
-            self.entries.append(entry)
+            self.intents.add(entry.intent)
+            self.booked.add((entry.intent, entry.transaction))
             for pending in self._pending:
                 if pending.intent == entry.intent:
                     pending.block = entry.block
@@ -305,7 +307,7 @@ class Daemon:
             before = tuple(each.ride for each in self._pending)
             self._hindsight.remember(answer.intent, pending.ride, snapshot, before)
         self._pending = [each for each in self._pending if each.intent != answer.intent] + [pending]
-        self.attempts.append(answer)
+        self.intents.add(answer.intent)
         self._runners_up.append((answer.intent, planner.runner_up_of(plan)))
         planner.accept(plan)
 

@@ -49,6 +49,17 @@ def test_the_minimum_profit_it_was_executed_with_comes_back() -> None:
     assert rehearsal.find(PLAN, [], ()) == (asked, DONE)
 
 
+def test_what_ran_on_an_earlier_head_is_forgotten_at_the_next_and_not_the_other_way_round() -> None:
+    rehearsal = Rehearsal()
+    later = replace(PLAN, head=replace(PLAN.head, number=PLAN.head.number + 1, hash="0x" + "ab" * 32))
+    rehearsal.note([PLAN], [DONE], [], ())
+    assert rehearsal.find(later, [], ()) is None
+    assert rehearsal.find(PLAN, [], ()) is None
+    rehearsal.note([later], [DONE], [], ())
+    assert rehearsal.find(PLAN, [], ()) is None
+    assert rehearsal.find(later, [], ()) == (later, DONE)
+
+
 def test_nothing_is_known_from_the_first_failure_on() -> None:
     rehearsal = Rehearsal()
     rehearsal.note([PLAN, OTHER], [REVERTED, DONE], [], ())
