@@ -130,7 +130,7 @@ async def worked_off(stage: Stage, running: Running, *, patience_s: float) -> No
 
 async def test_a_jump_is_worked_off_on_a_chain_that_mines_at_once(crowd: Path, tmp_path: Path) -> None:
     async with open_stage(crowd, tmp_path) as stage:
-        assert await survive_jump(stage, patience_s=120) >= 30
+        assert await survive_jump(stage, patience_s=60) >= 30
 
 
 async def test_a_jump_is_worked_off_in_blocks_of_four_seconds_within_twenty_requests_a_second(
@@ -139,7 +139,7 @@ async def test_a_jump_is_worked_off_in_blocks_of_four_seconds_within_twenty_requ
     settings = SettingsOptions(requests_per_second=20)
     async with open_stage(crowd, tmp_path, anvil=SLOW, settings=settings, websocket=True) as stage:
         await stage.world.anvil.set_block_interval(None)  # block times as the clock has them: no two steps alike
-        assert await survive_jump(stage, patience_s=120) >= 30
+        assert await survive_jump(stage, patience_s=60) >= 30
 
 
 @pytest.mark.parametrize("websocket", [False, True], ids=["http", "websocket"])
